@@ -1,0 +1,63 @@
+"""What Airflow's public names can't do, and where its versions differ: all of it stands here, each with its reason."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["current_context", "mask_locally", "task_state"]
+
+
+def mask_locally(secret: str) -> None:
+    """Have this process mask a secret in its logs.
+
+    Airflow's ``mask_secret`` also tells the supervisor, over a channel that a signal handler or the triggerer's event
+    loop must not wait for; only an inner name of ``airflow.sdk.log`` does without. Where that is missing, nothing is
+    masked: no message of ours holds a secret anyway.
+    """
+    try:
+        from airflow.sdk.log import _secrets_masker
+    except ImportError:
+        return
+    _secrets_masker().add_mask(secret)
+
+
+def current_context() -> dict[str, Any] | None:
+    """Give the context of the task that runs in this process; None outside a task (Airflow raises there)."""
+    from airflow.providers.common.compat.sdk import get_current_context
+
+    try:
+        context: dict[str, Any] = get_current_context()
+    except RuntimeError:
+        return None
+    return context
+
+
+async def task_state(task_instance: Any) -> str | None:
+    """Ask Airflow from a triggerer's event loop for a task's state; None where it has none, as after a clear.
+
+    No public name does this: the SDK's own ways block, or look at the current context's task only. The triggerer
+    answers ``GetTaskStates`` over the channel that its triggers use for connections.
+
+    :param task_instance: a trigger's ``task_instance``.
+    :raises RuntimeError: where there is no task, or Airflow gives no answer.
+    """
+    from airflow.sdk.execution_time import task_runner
+    from airflow.sdk.execution_time.comms import GetTaskStates
+
+    if task_instance is None:
+        raise RuntimeError("the trigger belongs to no task")
+    mapped = task_instance.map_index is not None and task_instance.map_index >= 0
+    answer = await task_runner.SUPERVISOR_COMMS.asend(
+        GetTaskStates(
+            dag_id=task_instance.dag_id,
+            task_ids=[task_instance.task_id],
+            run_ids=[task_instance.run_id],
+            map_index=task_instance.map_index if mapped else None,
+        )
+    )
+    states = getattr(answer, "task_states", None)
+    if states is None:
+        raise RuntimeError("Airflow did not give the task's state")
+    key = f"{task_instance.task_id}_{task_instance.map_index}" if mapped else task_instance.task_id
+    state = (states.get(task_instance.run_id) or {}).get(key)
+    return str(state) if state else None

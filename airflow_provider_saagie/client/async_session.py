@@ -1,0 +1,255 @@
+"""The triggerer's way to send: gql over aiohttp. It sends, waits and closes; ``core.py`` decides."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import aiohttp
+import certifi
+import tenacity
+from gql import FileVar, GraphQLRequest
+from gql.transport.aiohttp import AIOHTTPTransport
+from gql.transport.exceptions import TransportError, TransportProtocolError
+
+from airflow_provider_saagie.client import core
+from airflow_provider_saagie.client.documents import document
+from airflow_provider_saagie.exceptions import SaagieError
+
+if TYPE_CHECKING:
+    from airflow_provider_saagie.client.core import Call, Outcome, Steps
+    from airflow_provider_saagie.client.settings import Settings
+
+__all__ = ["AsyncSession"]
+
+T = TypeVar("T")
+
+# The most specific first: the first that fits wins. A test walks aiohttp's exceptions, so that none is left out.
+FAULTS: tuple[tuple[type[BaseException], core.Fault], ...] = (
+    (aiohttp.ClientConnectorDNSError, core.Fault.UNKNOWN_NAME),
+    (aiohttp.InvalidURL, core.Fault.UNKNOWN_NAME),
+    (aiohttp.ClientProxyConnectionError, core.Fault.PROXY),
+    (aiohttp.ClientHttpProxyError, core.Fault.PROXY),
+    (aiohttp.ClientSSLError, core.Fault.TLS),
+    (aiohttp.ServerFingerprintMismatch, core.Fault.TLS),
+    (aiohttp.ConnectionTimeoutError, core.Fault.CONNECT_TIMEOUT),
+    (aiohttp.ClientConnectorError, core.Fault.UNREACHABLE),
+    (aiohttp.ServerTimeoutError, core.Fault.TIMEOUT),
+    (TimeoutError, core.Fault.TIMEOUT),
+    (aiohttp.ClientError, core.Fault.LOST),
+    (OSError, core.Fault.LOST),
+)
+
+
+class AsyncSession:
+    """Sends calls, many at a time, over kept connections; for one event loop.
+
+    :param settings: where to send, and as whom.
+    :param sleep: how to wait between tries (tests pass their own).
+    """
+
+    def __init__(self, settings: Settings, *, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self.settings = settings
+        self._sleep = sleep
+        self._token: str | None = None
+        self._logging_in = asyncio.Lock()
+        self._opened: aiohttp.ClientSession | None = None
+        self._tls: ssl.SSLContext | bool = (
+            False
+            if settings.verify is False
+            else _trusting(certifi.where() if settings.verify is True else settings.verify)
+        )
+
+    async def __aenter__(self) -> Self:
+        """Use the session in an ``async with`` block, which closes it."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close the session."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._opened is not None:
+            opened, self._opened = self._opened, None
+            await opened.close()
+
+    async def run(self, steps: Steps[T]) -> T:
+        """Run a client method: send each call that it yields and hand it the data, or the error, back.
+
+        :param steps: what the functions in ``client/`` return.
+        :return: what they end with.
+        :raises SaagieError: what they let through.
+        """
+        with closing(steps):
+            try:
+                call = next(steps)
+                while True:
+                    try:
+                        data = await self.send(call)
+                    except SaagieError as error:
+                        call = steps.throw(error)
+                    else:
+                        call = steps.send(data)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            except SaagieError as error:
+                raise core.located(error, self.settings) from error.__cause__
+
+    async def send(self, call: Call) -> dict[str, Any]:
+        """Send one call.
+
+        :return: the answer's data.
+        :raises SaagieError: the kind that fits.
+        """
+        is_mutation = document(call.operation).is_mutation
+
+        async def attempt() -> Outcome:
+            return await self._with_token(lambda token: self._exchange(call, token))
+
+        outcome = await self._repeat(attempt, is_mutation=is_mutation)
+        return core.meaning(call.operation, outcome, self.settings, is_mutation=is_mutation)
+
+    async def send_text(self, operation: str, text: str, variables: dict[str, Any]) -> Outcome:
+        """Send a prepared query to the projects' endpoint, once, and give its outcome as it is.
+
+        For the watcher, which reads data and errors side by side and waits in its own way.
+
+        :param operation: the operation's name, as it stands in the text.
+        :param text: the query.
+        :param variables: its variables.
+        :raises SaagieError: where logging in fails.
+        """
+        body = {"query": text, "operationName": operation, "variables": variables}
+        return await self._with_token(lambda token: self._exchange_text(body, token))
+
+    async def log_in(self, *, instead_of: str | None = None) -> str:
+        """Get a token; of many that ask at a time, one logs in for all.
+
+        :param instead_of: the token that was refused, if any.
+        :return: the token.
+        :raises SaagieError: the kind that fits.
+        """
+        async with self._logging_in:
+            if self._token is None or self._token == instead_of:
+                self._token = None
+                outcome = await self._repeat(self._exchange_login, is_mutation=False)
+                assert not isinstance(outcome, core.Answer)  # noqa: S101 - a login is no GraphQL
+                self._token = core.token_of(outcome, self.settings)
+                self.settings.mask(self._token)
+            return self._token
+
+    async def _repeat(self, exchange: Callable[[], Awaitable[Outcome]], *, is_mutation: bool) -> Outcome:
+        decide = core.decisions(self.settings.retries, is_mutation=is_mutation)
+        outcome: Outcome = await tenacity.AsyncRetrying(sleep=self._sleep, **decide)(exchange)
+        return outcome
+
+    async def _with_token(self, exchange: Callable[[str], Awaitable[Outcome]]) -> Outcome:
+        token = self._token or await self.log_in()
+        outcome = await exchange(token)
+        if not core.is_lost_token(outcome):
+            return outcome
+        return await exchange(await self.log_in(instead_of=token))
+
+    def _http(self) -> aiohttp.ClientSession:
+        if self._opened is None:
+            limits = aiohttp.ClientTimeout(
+                total=None, sock_connect=min(10.0, self.settings.timeout), sock_read=self.settings.timeout
+            )
+            self._opened = aiohttp.ClientSession(
+                headers={"User-Agent": self.settings.user_agent}, timeout=limits, raise_for_status=_keep_from_gql
+            )
+        return self._opened
+
+    async def _exchange(self, call: Call, token: str) -> Outcome:
+        doc = document(call.operation)
+        transport = AIOHTTPTransport(
+            url=self.settings.gateway_url if doc.at_gateway else self.settings.projects_url, ssl=self._tls
+        )
+        transport.session = self._http()
+        variables = dict(call.variables)
+        if call.upload:
+            variables["file"] = FileVar(str(call.upload.path), filename=call.upload.name)
+        try:
+            result = await transport.execute(
+                GraphQLRequest(doc.node, variable_values=variables, operation_name=doc.name),
+                upload_files=call.upload is not None,
+                extra_args=self._arguments(token),
+            )
+        except TransportProtocolError:  # its text holds the whole body: not shown
+            return core.Refused(200)
+        except TransportError as error:
+            return _outcome_of(error.__cause__ or error)
+        except (AttributeError, TypeError):  # JSON, but no object: gql does not expect that
+            return core.Refused(200)
+        return core.Answer(result.data, tuple(result.errors or ()))  # type: ignore[arg-type]  # as sent: plain dicts
+
+    async def _exchange_text(self, body: dict[str, Any], token: str) -> Outcome:
+        try:
+            async with self._http().post(
+                self.settings.projects_url, json=body, ssl=self._tls, **self._arguments(token)
+            ) as response:
+                answer = await response.json(content_type=None)
+        except core.NotGraphQL as error:
+            return error.refused
+        except ValueError:  # no JSON
+            return core.Refused(200)
+        except (aiohttp.ClientError, OSError) as error:
+            return _broken(error)
+        if not isinstance(answer, dict) or not answer.keys() & {"data", "errors"}:
+            return core.Refused(200)
+        return core.Answer(answer.get("data"), tuple(answer.get("errors") or ()))
+
+    async def _exchange_login(self) -> core.Refused | core.Broken:
+        headers, body = core.login_body(self.settings)
+        try:
+            async with self._http().post(
+                self.settings.login_url,
+                json=body,
+                headers=headers,
+                ssl=self._tls,
+                proxy=self.settings.proxy,
+                allow_redirects=False,
+                raise_for_status=False,
+            ) as response:
+                return core.Refused(response.status, response.headers, await response.text(errors="replace"))
+        except (aiohttp.ClientError, OSError) as error:
+            return _broken(error)
+
+    def _arguments(self, token: str) -> dict[str, Any]:
+        return {
+            "headers": {"Authorization": f"Bearer {token}"},
+            "proxy": self.settings.proxy,
+            "allow_redirects": False,
+        }
+
+
+def _trusting(bundle: str) -> ssl.SSLContext:
+    from pathlib import Path
+
+    path = Path(bundle)
+    return ssl.create_default_context(
+        cafile=None if path.is_dir() else bundle, capath=bundle if path.is_dir() else None
+    )
+
+
+async def _keep_from_gql(response: aiohttp.ClientResponse) -> None:
+    """Stop gql from reading an answer whose meaning is in its status, or which is no JSON."""
+    if core.is_not_graphql(response.status, response.headers):
+        body = await response.text(errors="replace")
+        raise core.NotGraphQL(core.Refused(response.status, response.headers, body))
+
+
+def _outcome_of(error: BaseException) -> core.Refused | core.Broken:
+    return error.refused if isinstance(error, core.NotGraphQL) else _broken(error)
+
+
+def _broken(error: BaseException) -> core.Broken:
+    for kind, fault in FAULTS:
+        if isinstance(error, kind):
+            return core.Broken(fault, str(error))
+    raise error  # a mistake of ours, not the network's

@@ -1,0 +1,162 @@
+"""The calls about a job's instances, and the record that our own code reads of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from airflow_provider_saagie.client import answers, checks
+from airflow_provider_saagie.client.core import Call, Steps
+
+__all__ = [
+    "JobInstance",
+    "count_by_date",
+    "count_by_selector",
+    "delete_instances",
+    "delete_instances_by_date",
+    "delete_instances_by_selector",
+    "get_instance",
+    "list_instances",
+    "read_instance",
+    "run",
+    "stop",
+    "with_status",
+]
+
+SELECTORS = ("ALL", "SUCCEEDED", "FAILED", "STOPPED", "UNKNOWN")
+
+
+@dataclass(frozen=True)
+class JobInstance:
+    """An instance as we watch it.
+
+    :param status: as the platform writes it; it may know statuses that we don't.
+    :param reason: why it came to this status, where the platform says.
+    :param run_by: the login that started it, where a person or a client did.
+    :param stopped_by: the login that stopped it, where one did.
+    :param outputs: the variables that the job hands on, passwords left out; None where they were not asked for.
+    """
+
+    id: str
+    number: int | None
+    job_id: str | None
+    status: str
+    reason: str | None = None
+    details: str | None = None
+    start_time: str | None = None
+    end_time: str | None = None
+    run_by: str | None = None
+    stopped_by: str | None = None
+    outputs: dict[str, str | None] | None = None
+
+    @classmethod
+    def from_answer(cls, row: Mapping[str, Any]) -> JobInstance:
+        """Read the fragment ``WatchedInstance``; whatever is null reads as UNKNOWN or None."""
+        current = (row.get("history") or {}).get("currentStatus") or {}
+        variables = row.get("executionVariablesOutput")
+        return cls(
+            id=str(row.get("id")),
+            number=row.get("number"),
+            job_id=row.get("jobId"),
+            status=current.get("status") or "UNKNOWN",
+            reason=current.get("reason"),
+            details=current.get("details"),
+            start_time=row.get("startTime"),
+            end_time=row.get("endTime"),
+            run_by=(row.get("runTrigger") or {}).get("author"),
+            stopped_by=(row.get("stopTrigger") or {}).get("author"),
+            outputs={v["key"]: v.get("value") for v in variables if v and not v.get("isPassword")}
+            if variables
+            else None,
+        )
+
+
+def with_status(instance: dict[str, Any]) -> dict[str, Any]:
+    """Fill the deprecated field ``status`` from its replacement, as the reference shows it."""
+    current = (instance.get("history") or {}).get("currentStatus") or {}
+    return {"id": instance.get("id"), "status": current.get("status"), **instance}
+
+
+def get_instance(job_instance_id: str) -> Steps[dict[str, Any]]:
+    """Read an instance as the reference shows it (``jobInstance``)."""
+    instance_id = checks.identifier("job_instance_id", job_instance_id)
+    data = yield Call("jobInstance", {"jobInstanceId": instance_id})
+    found = answers.known(data, "jobInstance", operation="jobInstance", what=f"job instance {instance_id}")
+    return {"jobInstance": with_status(found)}
+
+
+def read_instance(job_instance_id: str) -> Steps[JobInstance | None]:
+    """Read an instance as a record (``jobInstance``); None where it is gone."""
+    instance_id = checks.identifier("job_instance_id", job_instance_id)
+    row = (yield Call("watchedInstance", {"jobInstanceId": instance_id})).get("jobInstance")
+    return JobInstance.from_answer(row) if row else None
+
+
+def list_instances(job_id: str, *, limit: int, skip: int = 0) -> Steps[list[JobInstance]]:
+    """Read a job's newest instances (``job.instances``), the newest first."""
+    job_id = checks.identifier("job_id", job_id)
+    data = yield Call("jobInstances", {"jobId": job_id, "limit": limit, "skip": skip})
+    job = answers.known(data, "job", operation="jobInstances", what=f"job {job_id}")
+    return [JobInstance.from_answer(row) for row in answers.rows(job, "instances")]
+
+
+def run(job_id: str) -> Steps[dict[str, Any]]:
+    """Start a job (``runJob``).
+
+    :raises SaagieOutcomeUnknown: where the answer was lost: look at the job's instances before you try again.
+    """
+    data = yield Call("runJob", {"jobId": checks.identifier("job_id", job_id)})
+    started = answers.needed(data, "runJob", operation="runJob")
+    answers.needed(started, "id", operation="runJob")
+    return {"runJob": {"id": started["id"], "status": with_status(started)["status"]}}
+
+
+def stop(job_instance_id: str) -> Steps[dict[str, Any]]:
+    """Ask for an instance to be stopped (``stopJobInstance``)."""
+    data = yield Call("stopJobInstance", {"jobInstanceId": checks.identifier("job_instance_id", job_instance_id)})
+    return {"stopJobInstance": with_status(answers.needed(data, "stopJobInstance", operation="stopJobInstance"))}
+
+
+def count_by_selector(job_id: str) -> Steps[dict[str, Any]]:
+    """Count the instances that could be deleted, by selector (``countJobInstancesBySelector``)."""
+    return (yield Call("countJobInstancesBySelector", {"jobId": checks.identifier("job_id", job_id)}))
+
+
+def count_by_date(job_id: str, date_before: str) -> Steps[dict[str, Any]]:
+    """Count the instances before a date that could be deleted (``countJobInstancesByDate``)."""
+    variables = {"jobId": checks.identifier("job_id", job_id), "beforeAt": checks.date_before(date_before)}
+    return (yield Call("countJobInstancesByDate", variables))
+
+
+def delete_instances(job_id: str, job_instances_id: list[str]) -> Steps[dict[str, Any]]:
+    """Delete instances (``deleteJobInstances``); the answer says of each whether it went."""
+    ids = checks.identifiers("job_instances_id", job_instances_id)
+    job_id = checks.identifier("job_id", job_id)
+    return (yield Call("deleteJobInstances", {"jobId": job_id, "jobInstanceIds": ids}))
+
+
+def delete_instances_by_selector(
+    job_id: str, selector: str, exclude_instances_id: list[str] | None, include_instances_id: list[str] | None
+) -> Steps[dict[str, Any]]:
+    """Delete instances by how they ended (``deleteJobInstancesBySelector``)."""
+    variables = {
+        "jobId": checks.identifier("job_id", job_id),
+        "selector": checks.one_of("selector", selector, SELECTORS),
+        "excludeJobInstanceIds": checks.identifiers("exclude_instances_id", exclude_instances_id),
+        "includeJobInstanceIds": checks.identifiers("include_instances_id", include_instances_id),
+    }
+    return (yield Call("deleteJobInstancesBySelector", variables))
+
+
+def delete_instances_by_date(
+    job_id: str, date_before: str, exclude_instances_id: list[str] | None, include_instances_id: list[str] | None
+) -> Steps[dict[str, Any]]:
+    """Delete instances that started before a date (``deleteJobInstancesByDate``)."""
+    variables = {
+        "jobId": checks.identifier("job_id", job_id),
+        "beforeAt": checks.date_before(date_before),
+        "excludeJobInstanceIds": checks.identifiers("exclude_instances_id", exclude_instances_id),
+        "includeJobInstanceIds": checks.identifiers("include_instances_id", include_instances_id),
+    }
+    return (yield Call("deleteJobInstancesByDate", variables))

@@ -1,0 +1,244 @@
+"""A worker's way to send: gql over requests. It sends, waits and closes; ``core.py`` decides."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import certifi
+import requests
+import tenacity
+import urllib3
+from gql import FileVar, GraphQLRequest
+from gql.transport.exceptions import TransportError, TransportProtocolError
+from gql.transport.requests import RequestsHTTPTransport
+
+from airflow_provider_saagie.client import core
+from airflow_provider_saagie.client.documents import document
+from airflow_provider_saagie.exceptions import SaagieError
+
+if TYPE_CHECKING:
+    from airflow_provider_saagie.client.core import Call, Outcome, Steps
+    from airflow_provider_saagie.client.settings import Settings
+
+__all__ = ["Session"]
+
+T = TypeVar("T")
+
+# The most specific first: the first that fits wins. A test walks requests' exceptions, so that none is left out.
+FAULTS: tuple[tuple[type[BaseException], core.Fault], ...] = (
+    (urllib3.exceptions.NameResolutionError, core.Fault.UNKNOWN_NAME),
+    (requests.exceptions.ProxyError, core.Fault.PROXY),
+    (requests.exceptions.SSLError, core.Fault.TLS),
+    (requests.exceptions.ConnectTimeout, core.Fault.CONNECT_TIMEOUT),
+    (urllib3.exceptions.NewConnectionError, core.Fault.UNREACHABLE),
+    (requests.exceptions.Timeout, core.Fault.TIMEOUT),
+    (urllib3.exceptions.ReadTimeoutError, core.Fault.TIMEOUT),
+    (requests.exceptions.InvalidURL, core.Fault.UNKNOWN_NAME),
+    (requests.exceptions.RequestException, core.Fault.LOST),
+    (OSError, core.Fault.LOST),
+)
+
+
+class _Stream(core.Answer):
+    """A download under way."""
+
+    def __init__(self, answer: requests.Response) -> None:
+        super().__init__(data={})
+        object.__setattr__(self, "answer", answer)
+
+    answer: requests.Response
+
+
+class Session:
+    """Sends calls, one after the other, over one kept connection; for one thread.
+
+    :param settings: where to send, and as whom.
+    :param sleep: how to wait between tries (tests pass their own).
+    """
+
+    def __init__(self, settings: Settings, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self.settings = settings
+        self._sleep = sleep
+        self._has_token = False
+        self._http = requests.Session()
+        # The environment must not change what the connection says: REQUESTS_CA_BUNDLE, proxies, .netrc.
+        self._http.trust_env = False
+        self._verify: bool | str = certifi.where() if settings.verify is True else settings.verify
+        self._http.verify = self._verify
+        if settings.verify is False:  # the hook warns once, in the task's log; urllib3 would at each request
+            urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+        self._http.headers["User-Agent"] = settings.user_agent
+        if settings.proxy:
+            self._http.proxies = {"http": settings.proxy, "https": settings.proxy}
+        self._timeout = (min(10.0, settings.timeout), settings.timeout)
+
+    def __enter__(self) -> Self:
+        """Use the session in a ``with`` block, which closes it."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the session."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def run(self, steps: Steps[T]) -> T:
+        """Run a client method: send each call that it yields and hand it the data, or the error, back.
+
+        :param steps: what the functions in ``client/`` return.
+        :return: what they end with.
+        :raises SaagieError: what they let through.
+        """
+        with closing(steps):
+            try:
+                call = next(steps)
+                while True:
+                    try:
+                        data = self.send(call)
+                    except SaagieError as error:
+                        call = steps.throw(error)
+                    else:
+                        call = steps.send(data)
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            except SaagieError as error:
+                raise core.located(error, self.settings) from error.__cause__
+
+    def send(self, call: Call) -> dict[str, Any]:
+        """Send one call.
+
+        :return: the answer's data.
+        :raises SaagieError: the kind that fits.
+        """
+        is_mutation = document(call.operation).is_mutation
+        self.log_in(anew=False)
+        outcome = self._repeat(lambda: self._with_token(lambda: self._exchange(call)), is_mutation=is_mutation)
+        return core.meaning(call.operation, outcome, self.settings, is_mutation=is_mutation)
+
+    def download(self, path: str) -> Iterator[bytes]:
+        """Read a file of the platform in pieces, without keeping it in memory.
+
+        :param path: a path on the platform's host, such as a version's ``packageInfo.downloadUrl``.
+        :raises SaagieProtocolError: where it is no path on that host; then nothing is sent.
+        :raises SaagieError: the kind that fits.
+        """
+        core.check_download(path, self.settings)
+        self.log_in(anew=False)
+        outcome = self._repeat(lambda: self._with_token(lambda: self._exchange_download(path)), is_mutation=False)
+        if not isinstance(outcome, _Stream):
+            core.meaning("download", outcome, self.settings, is_mutation=False)
+            return
+        try:
+            with outcome.answer as answer:
+                yield from answer.iter_content(64 * 1024)
+        except (requests.exceptions.RequestException, OSError) as error:
+            core.meaning("download", _broken(error), self.settings, is_mutation=False)
+
+    def log_in(self, *, anew: bool = True) -> None:
+        """Get a token.
+
+        :param anew: also where there is one.
+        :raises SaagieError: the kind that fits.
+        """
+        if self._has_token and not anew:
+            return
+        self._http.headers.pop("Authorization", None)
+        self._has_token = False
+        outcome = self._repeat(self._exchange_login, is_mutation=False)
+        assert not isinstance(outcome, core.Answer)  # noqa: S101 - a login is no GraphQL
+        token = core.token_of(outcome, self.settings)
+        self.settings.mask(token)
+        self._http.headers["Authorization"] = f"Bearer {token}"
+        self._has_token = True
+
+    def _repeat(self, exchange: Callable[[], Outcome], *, is_mutation: bool) -> Outcome:
+        decide = core.decisions(self.settings.retries, is_mutation=is_mutation)
+        outcome: Outcome = tenacity.Retrying(sleep=self._sleep, **decide)(exchange)
+        return outcome
+
+    def _with_token(self, exchange: Callable[[], Outcome]) -> Outcome:
+        outcome = exchange()
+        if not core.is_lost_token(outcome):
+            return outcome
+        self.log_in()
+        return exchange()
+
+    def _exchange(self, call: Call) -> Outcome:
+        doc = document(call.operation)
+        transport = RequestsHTTPTransport(
+            url=self.settings.gateway_url if doc.at_gateway else self.settings.projects_url,
+            timeout=self._timeout,  # type: ignore[arg-type]  # requests takes a pair, gql only hands it on
+            verify=self._verify,
+            allow_redirects=False,
+            hooks={"response": _keep_from_gql},
+        )
+        transport.session = self._http
+        variables = dict(call.variables)
+        if call.upload:
+            variables["file"] = FileVar(str(call.upload.path), filename=call.upload.name)
+        try:
+            result = transport.execute(
+                GraphQLRequest(doc.node, variable_values=variables, operation_name=doc.name),
+                upload_files=call.upload is not None,
+            )
+        except TransportProtocolError:  # its text holds the whole body: not shown
+            return core.Refused(200)
+        except TransportError as error:
+            return _outcome_of(error.__cause__ or error)
+        except (AttributeError, TypeError):  # JSON, but no object: gql does not expect that
+            return core.Refused(200)
+        return core.Answer(result.data, tuple(result.errors or ()))  # type: ignore[arg-type]  # as sent: plain dicts
+
+    def _exchange_download(self, path: str) -> Outcome:
+        try:
+            answer = self._http.get(
+                core.download_url(path, self.settings), timeout=self._timeout, allow_redirects=False, stream=True
+            )
+        except (requests.exceptions.RequestException, OSError) as error:
+            return _broken(error)
+        if answer.status_code == 200:
+            return _Stream(answer)
+        with answer:
+            return core.Refused(answer.status_code, answer.headers, answer.text)
+
+    def _exchange_login(self) -> core.Refused | core.Broken:
+        headers, body = core.login_body(self.settings)
+        try:
+            answer = self._http.post(
+                self.settings.login_url, json=body, headers=headers, timeout=self._timeout, allow_redirects=False
+            )
+        except (requests.exceptions.RequestException, OSError) as error:
+            return _broken(error)
+        return core.Refused(answer.status_code, answer.headers, answer.text)
+
+
+def _keep_from_gql(answer: requests.Response, *_: object, **__: object) -> None:
+    """Stop gql from reading an answer whose meaning is in its status, or which is no JSON."""
+    if core.is_not_graphql(answer.status_code, answer.headers):
+        raise core.NotGraphQL(core.Refused(answer.status_code, answer.headers, answer.text))
+
+
+def _outcome_of(error: BaseException) -> core.Refused | core.Broken:
+    return error.refused if isinstance(error, core.NotGraphQL) else _broken(error)
+
+
+def _broken(error: BaseException) -> core.Broken:
+    """Find the fault in an error, or in one that it wraps: urllib3's sit in requests' arguments."""
+    chain = [error]
+    while (inner := _wrapped(chain[-1])) is not None and inner not in chain:
+        chain.append(inner)
+    for kind, fault in FAULTS:
+        if any(isinstance(link, kind) for link in chain):
+            return core.Broken(fault, str(chain[-1]))
+    raise error  # a mistake of ours, not the network's
+
+
+def _wrapped(error: BaseException) -> BaseException | None:
+    candidates = (getattr(error, "reason", None), *error.args, error.__cause__)
+    return next((inner for inner in candidates if isinstance(inner, BaseException)), None)

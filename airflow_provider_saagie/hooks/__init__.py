@@ -1,0 +1,1 @@
+"""Hooks: import from ``airflow_provider_saagie.hooks.saagie``."""

@@ -1,0 +1,1 @@
+"""Links: import from ``airflow_provider_saagie.links.saagie``."""

@@ -1,0 +1,1 @@
+"""Operators: import them from ``airflow_provider_saagie.operators.saagie``."""

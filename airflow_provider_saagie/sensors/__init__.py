@@ -1,0 +1,1 @@
+"""Sensors: import from ``airflow_provider_saagie.sensors.saagie``."""

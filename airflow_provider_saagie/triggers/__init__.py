@@ -1,0 +1,1 @@
+"""Triggers: import from ``airflow_provider_saagie.triggers.saagie``."""

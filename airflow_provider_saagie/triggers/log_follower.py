@@ -1,0 +1,139 @@
+"""Reads the jobs' lines, many logs in one request, and shows each in the log of the task that waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from airflow_provider_saagie import job_log
+from airflow_provider_saagie.client import core
+from airflow_provider_saagie.client.documents import watch_logs_text
+from airflow_provider_saagie.client.logs import LogLine
+from airflow_provider_saagie.exceptions import SaagieError
+from airflow_provider_saagie.triggers import rounds
+from airflow_provider_saagie.triggers.waiter import Waiter
+
+if TYPE_CHECKING:
+    from airflow_provider_saagie.client.settings import Settings
+
+__all__ = ["LogFollower"]
+
+OPERATION = "watchLogs"
+LARGEST_BATCH = 50
+LINES_A_REQUEST = 5_000
+LINES_OF_ONE = 1_000
+LINES_AT_A_TIME = 100
+"""Lines after which others may use the loop: logging is not free, and the triggerer minds a loop that stands."""
+PAUSE_AFTER_TROUBLE = 0.5
+TOO_MUCH = (400, 413, 414, 422)
+
+Send: TypeAlias = Callable[[str, str, dict[str, Any]], Awaitable[core.Outcome | SaagieError]]
+
+
+class LogFollower:
+    """Shows new lines for the waiters that the poller names; apart from it, so that logs delay nobody's end.
+
+    :param send: how to send a query.
+    :param settings: gives the connection's settings, for links.
+    """
+
+    def __init__(self, send: Send, settings: Callable[[], Settings | None]) -> None:
+        self._send = send
+        self._settings = settings
+        self._wanted: dict[Waiter, None] = {}
+        self._wake = asyncio.Event()
+        self._batch_size = LARGEST_BATCH
+
+    def follow(self, waiter: Waiter) -> None:
+        """Read a log on from what was shown, soon; nothing where the waiter shows none, or has shown enough.
+
+        :param waiter: whose.
+        """
+        if waiter.stream_logs and waiter.lines_seen < waiter.log_limit:
+            self._wanted[waiter] = None
+            self._wake.set()
+
+    def drain(self, waiter: Waiter) -> asyncio.Future[None]:
+        """Read a log to its end.
+
+        :param waiter: whose, after its verdict.
+        :return: done when all is shown.
+        """
+        waiter.draining = True
+        self.follow(waiter)
+        self._finish(waiter)
+        return waiter.drained
+
+    async def run(self) -> None:
+        """Read, until cancelled."""
+        while True:
+            await self._wake.wait()
+            taken = list(islice(self._wanted, self._batch_size))
+            for waiter in taken:
+                del self._wanted[waiter]
+            batch = [waiter for waiter in taken if not waiter.left]
+            if batch:
+                await self._read(batch)
+            if not self._wanted:
+                self._wake.clear()
+
+    async def _read(self, batch: list[Waiter]) -> None:
+        limit = min(LINES_OF_ONE, LINES_A_REQUEST // len(batch))
+        variables: dict[str, Any] = {"limit": limit}
+        for n, waiter in enumerate(batch):
+            variables[f"i{n}"], variables[f"s{n}"] = waiter.instance_id, waiter.lines_seen
+        outcome = await self._send(OPERATION, watch_logs_text(len(batch)), variables)
+        if isinstance(outcome, core.Answer) and isinstance(outcome.data, Mapping):
+            concerned = rounds.errors_by_alias(outcome.errors)
+            for n, waiter in enumerate(batch):
+                await self._show(waiter, outcome.data.get(f"l{n}"), concerned.get(f"l{n}"), limit)
+            return
+        too_much = isinstance(outcome, core.Answer) or (
+            isinstance(outcome, core.Refused) and outcome.status in TOO_MUCH
+        )
+        smaller = too_much and len(batch) > 1
+        if smaller:
+            self._batch_size = (len(batch) + 1) // 2
+        await asyncio.sleep(PAUSE_AFTER_TROUBLE)
+        for waiter in batch:  # the others are read again in the poller's next round
+            if smaller or waiter.draining:
+                self.follow(waiter)
+
+    async def _show(self, waiter: Waiter, answer: object, error: Mapping[str, Any] | None, limit: int) -> None:
+        if waiter.left:
+            return
+        content = answer.get("content") if isinstance(answer, Mapping) else None
+        rows = content if isinstance(content, list) else []
+        settings = self._settings()
+        if error and not rows and settings and not waiter.log_trouble_told:
+            waiter.log_trouble_told = True
+            told = rounds.meant(OPERATION, error, settings)
+            waiter.say(logging.WARNING, "The job's log can't be read for now. %s", told)
+        for n, row in enumerate(rows[: waiter.log_limit - waiter.lines_seen], start=1):
+            if waiter.left:
+                return
+            waiter.lines_seen += 1
+            waiter.say(logging.INFO, "%s", job_log.formatted(_line(row)))
+            if n % LINES_AT_A_TIME == 0:
+                await asyncio.sleep(0)
+        total = answer.get("count") if isinstance(answer, Mapping) else None
+        more = len(rows) >= limit or (isinstance(total, int) and total > waiter.lines_seen)
+        if rows and more:
+            self.follow(waiter)
+            if waiter.lines_seen >= waiter.log_limit:
+                waiter.say(logging.INFO, "%s", job_log.limit_reached(waiter.log_limit, waiter.link(settings)))
+        self._finish(waiter)
+
+    def _finish(self, waiter: Waiter) -> None:
+        """Say that all is shown, to one whose end is known."""
+        if waiter.draining and waiter not in self._wanted and not waiter.drained.done():
+            waiter.drained.set_result(None)
+
+
+def _line(row: object) -> LogLine:
+    if not isinstance(row, Mapping):
+        return LogLine("", "STDOUT")
+    return LogLine(str(row.get("value") or "").rstrip("\r\n"), str(row.get("stream")))

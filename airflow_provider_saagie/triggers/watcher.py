@@ -1,0 +1,149 @@
+"""One poller per event loop and connection: the first waiter starts it, the last one out closes it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import time
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from airflow_provider_saagie import job_log
+from airflow_provider_saagie.client import instances
+from airflow_provider_saagie.triggers.poller import Poller
+from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay, Verdict, Waiter
+
+if TYPE_CHECKING:
+    from airflow_provider_saagie.client.settings import Settings
+
+__all__ = ["detached", "stop", "wait"]
+
+LAST_LOOK = 3.0
+"""Seconds that the last look at a deadline may take."""
+LAST_LINES = 3.0
+"""Seconds that the last lines of a job's log may delay the end of a task."""
+
+
+class Watcher:
+    """A poller's task and the count of those who need it.
+
+    :param conn_id: the connection's id in Airflow.
+    """
+
+    def __init__(self, conn_id: str) -> None:
+        self.members = 0
+        self.poller = Poller(lambda: _look_up(conn_id))
+        self.task = asyncio.get_running_loop().create_task(
+            self.poller.run(), name=f"saagie watcher {conn_id}", context=contextvars.Context()
+        )
+        self.task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Hand a mistake of ours to the waiters, who would wait for ever."""
+        _tasks.discard(task)
+        error = None if task.cancelled() else task.exception()
+        for waiter in list(self.poller.waiters):
+            if waiter.verdict.done():
+                continue
+            if error is None:
+                waiter.verdict.cancel()
+            else:
+                waiter.verdict.set_exception(error)
+
+
+_watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Watcher]] = WeakKeyDictionary()
+_tasks: set[asyncio.Task[Any]] = set()  # asyncio itself only holds them weakly
+
+
+async def wait(conn_id: str, waiter: Waiter, *, deadline: float | None = None) -> Verdict:
+    """Wait for an instance's end, together with all others of the connection.
+
+    :param conn_id: the connection's id in Airflow.
+    :param waiter: who waits, and for what.
+    :param deadline: when to stop waiting, in seconds since 1970; the status is read once more then.
+    :return: what the waiting came to.
+    """
+    with _membership(conn_id) as watcher:
+        poller = watcher.poller
+        poller.add(waiter)
+        try:
+            verdict = await _verdict(poller, waiter, deadline)
+            unread = isinstance(verdict, Failed) or (isinstance(verdict, StillOnItsWay) and not verdict.was_read)
+            if waiter.stream_logs and not unread:
+                await _last_lines(poller, waiter)
+        finally:
+            poller.remove(waiter)
+    if watcher.members == 0:
+        await asyncio.wait({watcher.task})  # the connections are closed before the loop may end
+    return verdict
+
+
+async def _verdict(poller: Poller, waiter: Waiter, deadline: float | None) -> Verdict:
+    left = None if deadline is None else max(0.0, deadline - time.time())
+    await asyncio.wait({waiter.verdict}, timeout=left)
+    if not waiter.verdict.done():
+        poller.look_now(waiter)
+        await asyncio.wait({waiter.verdict}, timeout=LAST_LOOK)
+        waiter.settle(StillOnItsWay(was_read=False))
+    return waiter.verdict.result()
+
+
+async def _last_lines(poller: Poller, waiter: Waiter) -> None:
+    done, _ = await asyncio.wait({poller.logs.drain(waiter)}, timeout=LAST_LINES)
+    if not done:
+        waiter.say(logging.WARNING, "%s", job_log.not_all_read(waiter.link(poller.settings)))
+
+
+async def stop(conn_id: str, instance_id: str) -> None:
+    """Ask for an instance to be stopped, once, over the watcher's connections.
+
+    :param conn_id: the connection's id in Airflow.
+    :param instance_id: the instance.
+    :raises SaagieError: where Saagie did not take it.
+    """
+    with _membership(conn_id) as watcher:
+        watcher.poller.stops_under_way += 1
+        try:
+            session = await watcher.poller.session()
+            await session.run(instances.stop(instance_id))
+        finally:
+            watcher.poller.stops_under_way -= 1
+
+
+def detached(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Start work that goes on where its starter is cancelled: Airflow gives ``on_kill`` one second.
+
+    :param work: what to do.
+    :return: its task, to be awaited through ``asyncio.shield``.
+    """
+    task = asyncio.get_running_loop().create_task(work)
+    _tasks.add(task)
+    task.add_done_callback(_tasks.discard)
+    return task
+
+
+@contextmanager
+def _membership(conn_id: str) -> Iterator[Watcher]:
+    here = _watchers.setdefault(asyncio.get_running_loop(), {})
+    watcher = here.get(conn_id)
+    if watcher is None or watcher.task.done():
+        watcher = here[conn_id] = Watcher(conn_id)
+        _tasks.add(watcher.task)
+    watcher.members += 1
+    try:
+        yield watcher
+    finally:
+        watcher.members -= 1
+        if watcher.members == 0:
+            if here.get(conn_id) is watcher:
+                del here[conn_id]
+            watcher.task.cancel()
+
+
+async def _look_up(conn_id: str) -> Settings:
+    from airflow_provider_saagie.hooks.saagie import read_settings_async
+
+    return await read_settings_async(conn_id, by="triggerer")
