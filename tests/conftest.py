@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests import airflow_home
 from tests.emulator_process import EmulatorProcess, start_emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+
+AIRFLOW_HOME = airflow_home.settle()
 
 
 @pytest.fixture(scope="session")

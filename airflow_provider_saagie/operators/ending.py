@@ -73,7 +73,7 @@ def _message(event: InstanceEvent, outcome: Outcome, url: str, stderr: list[str]
     why = ": ".join(part for part in (event.reason, event.details) if part)
     text += f" ({why})" if why else ""
     took = _seconds_between(event.start_time, event.end_time)
-    text += f" after {took:.0f} s." if took is not None else "."
+    text += f" after {took:.{0 if took >= 10 else 1}f} s." if took is not None else "."
     text += f" {outcome.advice}" if outcome.advice else ""
     text += f"\n{url}"
     if stderr:

@@ -1,0 +1,195 @@
+"""SaagieRunJobOperator, run by Airflow against the emulator, deferred and not."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_saagie.client import instances
+from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+    from airflow_provider_saagie.client.saagie import SaagieClient
+    from tests.emulator_process import EmulatorProcess
+    from tests.unit.operators.conftest import TaskResult
+
+QUICK = "print('hello from the job')"
+LONG = "import time\nprint('started', flush=True)\ntime.sleep(60)"
+FAILS = "import sys\nprint('out')\nprint('what went wrong', file=sys.stderr)\nsys.exit(3)"
+
+RunDag = Callable[["DAG"], dict[str, "TaskResult"]]
+pytestmark = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in the worker"])
+
+
+@pytest.fixture
+def run_task(run_dag: RunDag, new_dag: Callable[[], DAG]) -> Callable[..., TaskResult]:
+    """A function that runs one run operator, and tells how it ended."""
+
+    def run(**given: Any) -> TaskResult:
+        dag = new_dag()
+        with dag:
+            SaagieRunJobOperator(task_id="run", poll_interval=1, **given)
+        return run_dag(dag)["run"]
+
+    return run
+
+
+def test_a_good_run_returns_the_instance_and_tells_where_it_is(
+    run_task: Any, make_job: Any, client: SaagieClient, deferrable: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job_id = make_job(QUICK)
+    result = run_task(job_id=job_id, deferrable=deferrable)
+    assert result.state == "success"
+    instance = client.session.run(instances.list_instances(job_id, limit=5))[0]
+    xcoms = result.xcoms
+    assert xcoms["return_value"] == instance.id
+    assert (xcoms["job_id"], xcoms["instance_status"]) == (job_id, "SUCCEEDED")
+    assert xcoms["instance_url"].endswith(f"/job/{job_id}/instances/{instance.id}")
+    assert xcoms["_link_SaagieLink"] == xcoms["instance_url"]
+    assert "hello from the job" in "".join(capfd.readouterr())
+
+
+def test_the_outputs_of_the_job_are_an_xcom(run_task: Any, make_job: Any, deferrable: bool) -> None:
+    job_id = make_job("import os\nopen(os.environ['SAAGIE_OUTPUT_VARS_PATH'], 'w').write('rows=42\\n')")
+    assert run_task(job_id=job_id, deferrable=deferrable).xcoms["outputs"] == {"rows": "42"}
+
+
+def test_a_failed_job_fails_the_task_with_its_last_words(
+    run_task: Any, make_job: Any, deferrable: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    result = run_task(job_id=make_job(FAILS), deferrable=deferrable)
+    assert (result.state, result.xcoms["instance_status"]) == ("failed", "FAILED")
+    shown = "".join(capfd.readouterr())
+    for part in ("SaagieJobFailed", "FAILED", "exit code 3", "what went wrong", "/instances/"):
+        assert part in shown
+
+
+def test_a_job_is_found_by_name_and_by_alias(
+    run_task: Any, make_job: Any, client: SaagieClient, deferrable: bool
+) -> None:
+    job = client.jobs.get_info(make_job(QUICK))["job"]
+    by_name = run_task(job_name=job["name"], project_name="Demo", deferrable=deferrable)
+    project_id = client.get_project_id("Demo")
+    by_alias = run_task(job_alias=job["alias"], project_id=project_id, deferrable=deferrable)
+    assert by_name.xcoms["job_id"] == by_alias.xcoms["job_id"] == job["id"]
+
+
+def test_without_waiting_the_task_ends_at_once(run_task: Any, make_job: Any, client: Any, deferrable: bool) -> None:
+    result = run_task(job_id=make_job(LONG), wait_for_completion=False, deferrable=deferrable)
+    assert result.state == "success"
+    instance_id = result.xcoms["return_value"]
+    assert client.session.run(instances.read_instance(instance_id)).end_time is None
+    client.jobs.stop(instance_id)
+
+
+@pytest.mark.parametrize("on_timeout", ["stop", "leave"])
+def test_at_the_timeout_the_instance_is_stopped_or_left(
+    run_task: Any, make_job: Any, client: SaagieClient, deferrable: bool, on_timeout: str, capfd: Any
+) -> None:
+    job_id = make_job(LONG)
+    result = run_task(job_id=job_id, timeout=2, on_timeout=on_timeout, deferrable=deferrable)
+    assert result.state == "failed"
+    assert "after the timeout of 2 s" in "".join(capfd.readouterr())
+    instance = client.session.run(instances.list_instances(job_id, limit=1))[0]
+    if on_timeout == "leave":
+        assert instance.status == "RUNNING"
+        client.jobs.stop(instance.id)
+    else:
+        assert _ends(client, instance.id).status == "KILLED"
+
+
+def test_at_the_execution_timeout_the_instance_is_stopped(
+    run_task: Any, make_job: Any, client: SaagieClient, deferrable: bool
+) -> None:
+    job_id = make_job(LONG)
+    result = run_task(job_id=job_id, execution_timeout=timedelta(seconds=2), deferrable=deferrable)
+    assert result.state == "failed"
+    instance = client.session.run(instances.list_instances(job_id, limit=1))[0]
+    assert _ends(client, instance.id).status == "KILLED"
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "given", "state", "said"),
+    [
+        ("FAILED", "OUT_OF_MEMORY", {}, "failed", "SaagieOutOfMemory"),
+        ("FAILED", "EVICTED", {}, "failed", "SaagieInfrastructureError"),
+        ("FAILED", "INVALID_IMAGE_NAME", {}, "failed", "AirflowFailException"),
+        ("KILLED", None, {}, "failed", "AirflowFailException"),
+        ("KILLED", None, {"retry_killed": True}, "failed", "SaagieInstanceKilled"),
+        ("SKIPPED", None, {}, "skipped", "SKIPPED"),
+        ("FAILED", "EVICTED", {"skip_on": ["EVICTED"]}, "skipped", "EVICTED"),
+        ("KILLED", None, {"skip_on": ["KILLED"]}, "skipped", "KILLED"),
+    ],
+)
+def test_each_end_has_its_outcome(
+    run_task: Any,
+    make_job: Any,
+    emulator: EmulatorProcess,
+    client: SaagieClient,
+    deferrable: bool,
+    status: str,
+    reason: str | None,
+    given: dict[str, Any],
+    state: str,
+    said: str,
+    capfd: Any,
+) -> None:
+    job_id = make_job("import time\ntime.sleep(1.5)")
+
+    def end_by_hand() -> None:
+        limit = time.monotonic() + 10
+        while time.monotonic() < limit:
+            found = client.session.run(instances.list_instances(job_id, limit=1))
+            if found and found[0].status == "RUNNING":
+                emulator.set_instance(found[0].id, status, reason)
+                return
+            time.sleep(0.05)
+
+    import threading
+
+    thread = threading.Thread(target=end_by_hand)
+    thread.start()
+    result = run_task(job_id=job_id, deferrable=deferrable, **given)
+    thread.join()
+    assert result.state == state
+    assert said in "".join(capfd.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({}, "it gives none of them"),
+        ({"job_id": "x"}, "UUID"),
+        ({"job_name": "x"}, "project_name"),
+        ({"job_alias": "x"}, "project_id"),
+        ({"job_name": "x", "project_name": "Nowhere"}, "'Demo'"),
+        ({"job_id": "a", "job_name": "b", "project_name": "c"}, "job_id, and job_name"),
+        ({"job_id": "00000000-0000-4000-8000-000000000000"}, "has no job"),
+        ({"job_id": "00000000-0000-4000-8000-000000000000", "on_timeout": "explode"}, "on_timeout"),
+    ],
+    ids=str,
+)
+def test_bad_input_starts_nothing_and_says_what_is_wrong(
+    run_task: Any, emulator: EmulatorProcess, deferrable: bool, given: dict[str, Any], said: str, capfd: Any
+) -> None:
+    before = emulator.requests()
+    assert run_task(deferrable=deferrable, **given).state == "failed"
+    assert said in "".join(capfd.readouterr())
+    assert emulator.requests() == before
+
+
+def _ends(client: SaagieClient, instance_id: str) -> instances.JobInstance:
+    limit = time.monotonic() + 10
+    while time.monotonic() < limit:
+        instance = client.session.run(instances.read_instance(instance_id))
+        assert instance is not None
+        if instance.end_time:
+            return instance
+        time.sleep(0.1)
+    raise AssertionError(f"still {instance}")
