@@ -238,12 +238,14 @@ class SaagieJobInstanceSensor(BaseSensorOperator):
         """Fail for good: what has ended does not come to another status. ``soft_fail`` skips instead."""
         error = kind(message, host=self.hook.settings.base_url)
         if self.soft_fail:
+            self.log.warning("%s", error)  # Airflow's base sensor replaces a skip's own words
             raise AirflowSkipException(str(error)) from error
         raise AirflowFailException(str(error)) from error
 
     def _time_out(self) -> NoReturn:
         message = f"Still waiting for {', '.join(self.target_statuses)} after the timeout of {self.timeout:g} s."
         if self.soft_fail:
+            self.log.warning("%s", message)
             raise AirflowSkipException(message)
         raise AirflowSensorTimeout(message)
 
