@@ -1,0 +1,1 @@
+"""Translates between GraphQL and the store, by noun."""

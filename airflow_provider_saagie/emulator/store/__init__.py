@@ -1,0 +1,1 @@
+"""What the emulator remembers: all of its SQL, on one SQLite file."""

@@ -1,0 +1,199 @@
+"""The SQLite file: its tables, and one connection that every thread shares under a lock."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_saagie.emulator.errors import DataFolderError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+    from typing import TextIO
+
+FORMAT = 1  # raise it with every change of the tables that an older file doesn't have
+
+_TABLES = """
+CREATE TABLE projects (
+    id TEXT PRIMARY KEY, platform INTEGER NOT NULL, name TEXT NOT NULL, name_key TEXT NOT NULL, creator TEXT NOT NULL,
+    description TEXT, created_at INTEGER NOT NULL, UNIQUE (platform, name_key)
+) WITHOUT ROWID;
+CREATE TABLE project_technologies (
+    project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE, category TEXT NOT NULL, technology_id TEXT NOT NULL,
+    PRIMARY KEY (project_id, category, technology_id)
+) WITHOUT ROWID;
+CREATE TABLE project_groups (
+    project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE, name TEXT NOT NULL, role TEXT,
+    PRIMARY KEY (project_id, name)
+) WITHOUT ROWID;
+CREATE TABLE jobs (
+    id TEXT PRIMARY KEY, project_id TEXT NOT NULL REFERENCES projects ON DELETE CASCADE, name TEXT NOT NULL,
+    name_key TEXT NOT NULL, alias TEXT NOT NULL, description TEXT, category TEXT NOT NULL, technology_id TEXT NOT NULL,
+    is_scheduled INTEGER NOT NULL, cron TEXT, timezone TEXT, is_streaming INTEGER NOT NULL, uses_gpu INTEGER NOT NULL,
+    alerting TEXT, resources TEXT, original_job_id TEXT, created_at INTEGER NOT NULL,
+    next_instance INTEGER NOT NULL DEFAULT 1, next_version INTEGER NOT NULL DEFAULT 1,
+    UNIQUE (project_id, name_key), UNIQUE (project_id, alias)
+) WITHOUT ROWID;
+CREATE TABLE versions (
+    job_id TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, number INTEGER NOT NULL, created_at INTEGER NOT NULL,
+    creator TEXT NOT NULL, release_note TEXT, runtime_version TEXT, command_line TEXT, artifact TEXT,
+    artifact_name TEXT, docker TEXT, extra_technology TEXT, source_url TEXT, is_current INTEGER NOT NULL,
+    is_major INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (job_id, number)
+) WITHOUT ROWID;
+CREATE TABLE instances (
+    id TEXT PRIMARY KEY, job_id TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, number INTEGER NOT NULL,
+    version_number INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT, details TEXT, recorded_at INTEGER NOT NULL,
+    started_at INTEGER NOT NULL, ended_at INTEGER, author TEXT NOT NULL, stop_author TEXT, outputs TEXT,
+    simulated_ms INTEGER, UNIQUE (job_id, number)
+) WITHOUT ROWID;
+CREATE INDEX instances_unfinished ON instances (job_id) WHERE ended_at IS NULL;
+CREATE TABLE statuses (
+    instance_id TEXT NOT NULL REFERENCES instances ON DELETE CASCADE, position INTEGER NOT NULL, status TEXT NOT NULL,
+    reason TEXT, details TEXT, recorded_at INTEGER NOT NULL, PRIMARY KEY (instance_id, position)
+) WITHOUT ROWID;
+CREATE TABLE logs (
+    instance_id TEXT NOT NULL REFERENCES instances ON DELETE CASCADE, position INTEGER NOT NULL, stream TEXT NOT NULL,
+    value TEXT NOT NULL, PRIMARY KEY (instance_id, position)
+) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """An open data folder.
+
+    :param folder: where everything is kept; made where it is missing.
+    :raises DataFolderError: where another emulator uses it, or it is of another version, or can't be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.RLock()
+        self._claim = _claim(folder)
+        try:
+            self._connection = _connect(folder / "saagie.db")
+            self.is_new = _prepare(self._connection, folder)
+        except BaseException:
+            self._claim.close()
+            raise
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Open a transaction, or join the one that is open; when the outermost ends well, all of it is on disk.
+
+        :return: the connection, inside the transaction.
+        """
+        with self._lock:
+            if self._connection.in_transaction:
+                yield self._connection
+                return
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.rollback()
+                raise
+            self._connection.commit()
+
+    def rows(self, sql: str, values: Sequence[Any] = ()) -> list[sqlite3.Row]:
+        """Read.
+
+        :param sql: a statement that changes nothing.
+        :param values: for its question marks.
+        :return: all rows.
+        """
+        with self._lock:
+            return self._connection.execute(sql, values).fetchall()
+
+    def row(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Row | None:
+        """Read one row.
+
+        :param sql: a statement that changes nothing.
+        :param values: for its question marks.
+        :return: the first row, or None.
+        """
+        with self._lock:
+            found: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
+            return found
+
+    def number(self, sql: str, values: Sequence[Any] = ()) -> int:
+        """Read one number, such as a count.
+
+        :param sql: a statement with one column.
+        :param values: for its question marks.
+        :return: the number, 0 where there is none.
+        """
+        found = self.row(sql, values)
+        return int(found[0] or 0) if found else 0
+
+    def close(self) -> None:
+        """Close the file and let another emulator have the folder."""
+        with self._lock:
+            self._connection.close()
+            self._claim.close()
+
+
+def packed(value: object) -> str | None:
+    """Write a structure into a text column.
+
+    :param value: anything that JSON can hold, or None.
+    :return: JSON, or None for None.
+    """
+    return None if value is None else json.dumps(value, separators=(",", ":"))
+
+
+def unpacked(text: str | None) -> Any:
+    """Read a structure from a text column.
+
+    :param text: JSON, or None.
+    :return: what `packed` was given.
+    """
+    return None if text is None else json.loads(text)
+
+
+def _claim(folder: Path) -> TextIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        handle = (folder / "lock").open("w")
+    except OSError as error:
+        raise DataFolderError(f"The data folder {folder} can't be used: {error.strerror}.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        handle.close()
+        raise DataFolderError(
+            f"Another emulator is using {folder}: stop it, or give this one a folder of its own with --data."
+        ) from None
+    return handle
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
+    connection.row_factory = sqlite3.Row
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")  # what was answered stays, also through a power cut
+        connection.execute("PRAGMA foreign_keys=ON")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise DataFolderError(f"{path} is no database of the emulator's ({error}): move it away.") from error
+    return connection
+
+
+def _prepare(connection: sqlite3.Connection, folder: Path) -> bool:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == FORMAT:
+        return False
+    if version != 0:
+        connection.close()
+        raise DataFolderError(
+            f"{folder} was written by another version of the emulator (format {version}, this one reads {FORMAT}): "
+            "give another folder with --data."
+        )
+    connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={FORMAT}; COMMIT;")
+    return True

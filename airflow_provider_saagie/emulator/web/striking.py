@@ -1,0 +1,85 @@
+"""Answers a request, or lets a fault strike it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.types import Receive, Scope, Send
+
+    from airflow_provider_saagie.emulator.faults import Fault
+
+UNDONE = frozenset({"refuse", "status", "error", "expire", "garbage", "redirect", "outage"})
+
+
+async def answer(fault: Fault | None, work: Callable[[], Awaitable[Response]]) -> Response:
+    """Do the work and answer, unless a fault has it otherwise.
+
+    :param fault: the fault that strikes it, if one does.
+    :param work: does what was asked for.
+    :return: the answer.
+    """
+    if fault is None:
+        return await work()
+    options = fault.options
+    if fault.what in UNDONE:
+        return _instead(fault, options)
+    if fault.what == "delay" and options["when"] == "before":
+        await asyncio.sleep(options["seconds"])
+    done = await work()
+    if fault.what == "delay" and options["when"] == "after":
+        await asyncio.sleep(options["seconds"])
+    if fault.what == "drop":
+        return HungUp()
+    return HungUp(half_of=done) if fault.what == "cut" else done
+
+
+def _instead(fault: Fault, options: dict[str, Any]) -> Response:
+    match fault.what:
+        case "status":
+            headers = {} if options["retry_after"] is None else {"Retry-After": str(options["retry_after"])}
+            return Response(options["body"], int(options["status"]), headers, media_type="text/plain")
+        case "error":
+            error = {
+                "message": options["message"],
+                "path": None,
+                "locations": [],
+                "extensions": {"classification": options["classification"]},
+            }
+            return JSONResponse({"errors": [error], "data": None})
+        case "expire":
+            return JSONResponse({"error": "The token is not valid", "status": 401}, 401)
+        case "garbage":
+            return Response(options["body"], media_type="text/html")
+        case "redirect":
+            return Response(status_code=int(options["status"]), headers={"Location": options["location"]})
+        case _:
+            return HungUp()
+
+
+class HungUp(Response):
+    """No answer: the connection is closed.
+
+    :param half_of: send the first half of this before.
+    """
+
+    def __init__(self, half_of: Response | None = None) -> None:
+        super().__init__()
+        self._half_of = half_of
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send what there is to send, and close."""
+        transport = scope["state"].get("transport")
+        if self._half_of is not None:
+            body = bytes(self._half_of.body)
+            await send({"type": "http.response.start", "status": 200, "headers": self._half_of.raw_headers})
+            await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+        if transport is not None:
+            transport.close()
+        while (await receive())["type"] != "http.disconnect":
+            pass
