@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.providers.common.compat.sdk import Context
 
 __all__ = ["current_context", "mask_locally", "task_state"]
 
@@ -15,21 +18,20 @@ def mask_locally(secret: str) -> None:
     masked: no message of ours holds a secret anyway.
     """
     try:
-        from airflow.sdk.log import _secrets_masker
+        from airflow.sdk.log import _secrets_masker  # type: ignore[attr-defined]  # an inner name: see above
     except ImportError:
         return
     _secrets_masker().add_mask(secret)
 
 
-def current_context() -> dict[str, Any] | None:
+def current_context() -> Context | None:
     """Give the context of the task that runs in this process; None outside a task (Airflow raises there)."""
     from airflow.providers.common.compat.sdk import get_current_context
 
     try:
-        context: dict[str, Any] = get_current_context()
+        return get_current_context()
     except RuntimeError:
         return None
-    return context
 
 
 async def task_state(task_instance: Any) -> str | None:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from airflow_provider_saagie import job_log
 from airflow_provider_saagie.client import core
 from airflow_provider_saagie.client.documents import watch_logs_text
 from airflow_provider_saagie.client.logs import LogLine
-from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.triggers import rounds
+from airflow_provider_saagie.triggers.connection import Connection
 from airflow_provider_saagie.triggers.waiter import Waiter
-
-if TYPE_CHECKING:
-    from airflow_provider_saagie.client.settings import Settings
 
 __all__ = ["LogFollower"]
 
@@ -27,22 +24,19 @@ LINES_A_REQUEST = 5_000
 LINES_OF_ONE = 1_000
 LINES_AT_A_TIME = 100
 """Lines after which others may use the loop: logging is not free, and the triggerer minds a loop that stands."""
+GATHERING = 0.05
 PAUSE_AFTER_TROUBLE = 0.5
 TOO_MUCH = (400, 413, 414, 422)
-
-Send: TypeAlias = Callable[[str, str, dict[str, Any]], Awaitable[core.Outcome | SaagieError]]
 
 
 class LogFollower:
     """Shows new lines for the waiters that the poller names; apart from it, so that logs delay nobody's end.
 
-    :param send: how to send a query.
-    :param settings: gives the connection's settings, for links.
+    :param connection: how to send.
     """
 
-    def __init__(self, send: Send, settings: Callable[[], Settings | None]) -> None:
-        self._send = send
-        self._settings = settings
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
         self._wanted: dict[Waiter, None] = {}
         self._wake = asyncio.Event()
         self._batch_size = LARGEST_BATCH
@@ -70,22 +64,23 @@ class LogFollower:
     async def run(self) -> None:
         """Read, until cancelled."""
         while True:
-            await self._wake.wait()
+            if not self._wanted:
+                self._wake.clear()
+                await self._wake.wait()
+                await asyncio.sleep(GATHERING)
             taken = list(islice(self._wanted, self._batch_size))
             for waiter in taken:
                 del self._wanted[waiter]
             batch = [waiter for waiter in taken if not waiter.left]
             if batch:
                 await self._read(batch)
-            if not self._wanted:
-                self._wake.clear()
 
     async def _read(self, batch: list[Waiter]) -> None:
         limit = min(LINES_OF_ONE, LINES_A_REQUEST // len(batch))
         variables: dict[str, Any] = {"limit": limit}
         for n, waiter in enumerate(batch):
             variables[f"i{n}"], variables[f"s{n}"] = waiter.instance_id, waiter.lines_seen
-        outcome = await self._send(OPERATION, watch_logs_text(len(batch)), variables)
+        outcome = await self._connection.send(OPERATION, watch_logs_text(len(batch)), variables)
         if isinstance(outcome, core.Answer) and isinstance(outcome.data, Mapping):
             concerned = rounds.errors_by_alias(outcome.errors)
             for n, waiter in enumerate(batch):
@@ -103,14 +98,11 @@ class LogFollower:
                 self.follow(waiter)
 
     async def _show(self, waiter: Waiter, answer: object, error: Mapping[str, Any] | None, limit: int) -> None:
-        if waiter.left:
-            return
         content = answer.get("content") if isinstance(answer, Mapping) else None
         rows = content if isinstance(content, list) else []
-        settings = self._settings()
-        if error and not rows and settings and not waiter.log_trouble_told:
+        if error and not rows and not waiter.log_trouble_told:
             waiter.log_trouble_told = True
-            told = rounds.meant(OPERATION, error, settings)
+            told = rounds.meant(OPERATION, error, self._connection.settings)
             waiter.say(logging.WARNING, "The job's log can't be read for now. %s", told)
         for n, row in enumerate(rows[: waiter.log_limit - waiter.lines_seen], start=1):
             if waiter.left:
@@ -124,7 +116,7 @@ class LogFollower:
         if rows and more:
             self.follow(waiter)
             if waiter.lines_seen >= waiter.log_limit:
-                waiter.say(logging.INFO, "%s", job_log.limit_reached(waiter.log_limit, waiter.link(settings)))
+                waiter.say(logging.INFO, "%s", job_log.limit_reached(waiter.log_limit, self._connection.link(waiter)))
         self._finish(waiter)
 
     def _finish(self, waiter: Waiter) -> None:

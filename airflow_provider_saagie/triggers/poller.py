@@ -11,14 +11,13 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
-from airflow_provider_saagie.client import core
-from airflow_provider_saagie.client.async_session import AsyncSession
 from airflow_provider_saagie.client.documents import watch_text
-from airflow_provider_saagie.exceptions import SaagieAuthError, SaagieError
+from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.triggers import rounds
+from airflow_provider_saagie.triggers.connection import Connection
 from airflow_provider_saagie.triggers.log_follower import LogFollower
 from airflow_provider_saagie.triggers.rounds import Away, Denied, RowError, Rows, TooMuch
 from airflow_provider_saagie.triggers.schedule import NOT_SCHEDULED, Schedule, interval, next_tick
@@ -33,10 +32,10 @@ T = TypeVar("T")
 
 LARGEST_BATCH = 100
 REQUESTS_AT_A_TIME = 4
-FIRST_LOOK = 0.1
-"""Seconds in which waiters that come together are gathered into one request."""
-LOOKUP_LIMIT = 60.0
-"""Seconds after which a look-up of the connection in Airflow is given up, and between two of them in an outage."""
+GATHERING = 0.1
+"""Seconds in which waiters that come together, or whose deadlines do, are gathered into one request."""
+NOT_WORTH_A_LINE = 3.0
+"""Seconds of a first pause about which nobody is told: a connection that was closed while idle, say."""
 
 
 @dataclass
@@ -46,12 +45,15 @@ class Trouble:
     :param reading: what is wrong.
     :param since: the loop's time when it began.
     :param next_try: the loop's time when it is tried again.
+    :param attempts: how many tries have failed.
+    :param told: whether the waiters know.
     """
 
     reading: Away | Denied
     since: float
     next_try: float = 0.0
     attempts: int = 0
+    told: bool = False
 
 
 @dataclass
@@ -70,13 +72,8 @@ class Poller:
 
     def __init__(self, look_up: Callable[[], Awaitable[Settings]]) -> None:
         self.waiters: set[Waiter] = set()
-        self.stops_under_way = 0
-        self.settings: Settings | None = None
-        self.logs = LogFollower(self.send, lambda: self.settings)
-        self._look_up = look_up
-        self._looked_up_at = float("-inf")
-        self._session: AsyncSession | None = None
-        self._session_ready = asyncio.Event()
+        self.connection = Connection(look_up)
+        self.logs = LogFollower(self.connection)
         self._schedule = Schedule()
         self._last_looks: list[Waiter] = []
         self._wake = asyncio.Event()
@@ -86,9 +83,9 @@ class Poller:
     def add(self, waiter: Waiter) -> None:
         """Begin to ask for an instance."""
         self.waiters.add(waiter)
-        if self._trouble:
+        if self._trouble and self._trouble.told:
             _tell_lost(waiter, self._trouble.reading)
-        self._schedule.put(waiter, _now() + FIRST_LOOK)
+        self._schedule.put(waiter, _now() + GATHERING)
         self._wake.set()
 
     def remove(self, waiter: Waiter) -> None:
@@ -102,12 +99,6 @@ class Poller:
         self._schedule.drop(waiter)
         self._last_looks.append(waiter)
         self._wake.set()
-
-    async def session(self) -> AsyncSession:
-        """Give the session, as soon as there is one."""
-        await self._session_ready.wait()
-        assert self._session is not None  # noqa: S101 - that is what the event says
-        return self._session
 
     async def run(self) -> None:
         """Ask, round after round."""
@@ -128,25 +119,28 @@ class Poller:
         finally:
             following.cancel()
             await asyncio.wait({following})
-            if self._session is not None:
-                await self._session.close()
+            await self.connection.close()
 
     async def _due(self) -> list[Waiter]:
+        if self._last_looks:
+            await asyncio.sleep(GATHERING)
         urgent = [waiter for waiter in self._last_looks if not waiter.left]
         self._last_looks.clear()
-        now = _now()
-        waiting_for_a_try = self._trouble is not None and now < self._trouble.next_try
-        if not waiting_for_a_try and (self._session is None or self._trouble) and (self.waiters or not self._session):
-            await self._refresh()
-            waiting_for_a_try = self._trouble is not None and now < self._trouble.next_try
-        if waiting_for_a_try or self._session is None:
-            return urgent if self._session else []
+        pausing = self._trouble is not None and _now() < self._trouble.next_try
+        if not pausing and (self._trouble or not self.connection.is_open):
+            await self.connection.refresh()
+            if self.connection.problem:
+                self._lost(self.connection.problem)
+        if not self.connection.is_open:
+            return []
+        if self._trouble is None:
+            return urgent + self._schedule.take(_now() + GATHERING / 2)
         # In trouble one batch goes ahead, to see whether Saagie is back.
-        return urgent + self._schedule.take(now, at_most=self._batch_size if self._trouble else None)
+        return urgent + ([] if pausing else self._schedule.take(_now(), at_most=self._batch_size))
 
     def _next_time(self) -> float | None:
         due = self._schedule.next_due()
-        if self._trouble is None or (due is None and self._session):
+        if self._trouble is None or (due is None and self.connection.is_open):
             return due
         return self._trouble.next_try if due is None else max(due, self._trouble.next_try)
 
@@ -162,10 +156,9 @@ class Poller:
             troubles = await asyncio.gather(*(self._ask(batch) for batch in group))
             trouble = next((trouble for trouble in troubles if trouble), None)
             if trouble is None:
-                self._found()
                 continue
             # A login that is refused may have been mended in Airflow already.
-            if self._trouble or isinstance(trouble, Away) or not await self._refresh(at_once=True):
+            if self._trouble or isinstance(trouble, Away) or not await self.connection.refresh(at_once=True):
                 self._lost(trouble)
             return
 
@@ -186,13 +179,14 @@ class Poller:
         asked_at = _now()
         aliases = [f"i{n}" for n in range(len(batch))]
         variables = {alias: waiter.instance_id for alias, waiter in zip(aliases, batch, strict=True)}
-        outcome = await self.send(rounds.OPERATION, watch_text(len(batch)), variables)
-        assert self.settings is not None  # noqa: S101 - a session has settings
-        reading = rounds.read(outcome, aliases, self.settings)
+        outcome = await self.connection.send(rounds.OPERATION, watch_text(len(batch)), variables)
+        reading = rounds.read(outcome, aliases, self.connection.settings)
         match reading:
             case Rows(rows=rows):
+                self._found()
                 tally.largest_accepted = max(tally.largest_accepted, len(batch))
                 for waiter, row in zip(batch, rows, strict=True):
+                    waiter.asked_alone = False
                     self._apply(waiter, row, asked_at)
                 return None
             case TooMuch(error=error) if len(batch) == 1:
@@ -206,27 +200,11 @@ class Poller:
             case _:
                 return reading
 
-    async def send(self, operation: str, text: str, variables: dict[str, Any]) -> core.Outcome | SaagieError:
-        """Send a query; whatever goes wrong with the network or the login is a value.
-
-        :param operation: its name.
-        :param text: the query.
-        :param variables: its variables.
-        """
-        session = await self.session()
-        try:
-            async with asyncio.timeout(2 * session.settings.timeout):  # also where the answer comes drop by drop
-                return await session.send_text(operation, text, variables)
-        except TimeoutError:
-            return core.Broken(core.Fault.TIMEOUT)
-        except SaagieError as error:
-            return error
-
     def _apply(self, waiter: Waiter, row: rounds.Row, asked_at: float) -> None:
         if waiter.left or waiter.verdict.done():
             return
         now = _now()
-        verdict = rounds.judge(waiter, row, now, link=waiter.link(self.settings))
+        verdict = rounds.judge(waiter, row, now, link=self.connection.link(waiter))
         if verdict is None and waiter.last_look_since is not None and asked_at >= waiter.last_look_since:
             verdict = StillOnItsWay(was_read=not isinstance(row, RowError))
         if verdict:
@@ -242,22 +220,25 @@ class Poller:
 
     def _lost(self, reading: Away | Denied) -> None:
         now = _now()
-        before = self._trouble
-        if before is None or type(before.reading) is not type(reading):
-            self._trouble = Trouble(reading, since=now)
+        trouble = self._trouble
+        if trouble is None or type(trouble.reading) is not type(reading):
+            trouble = self._trouble = Trouble(reading, since=now)
             for waiter in self.waiters:
                 waiter.forget_doubts()
+        trouble.reading = reading
+        trouble.attempts += 1
+        pause = rounds.pause(reading, trouble.attempts)
+        trouble.next_try = now + pause
+        if not trouble.told and (trouble.attempts > 1 or pause > NOT_WORTH_A_LINE):
+            trouble.told = True
+            for waiter in self.waiters:
                 _tell_lost(waiter, reading)
-        assert self._trouble is not None  # noqa: S101 - set above, or before
-        self._trouble.reading = reading
-        self._trouble.attempts += 1
-        self._trouble.next_try = now + rounds.pause(reading, self._trouble.attempts)
-        if isinstance(reading, Denied) and now - self._trouble.since >= rounds.PATIENCE:
+        if isinstance(reading, Denied) and now - trouble.since >= rounds.PATIENCE:
             self._give_up(reading.error)
 
     def _give_up(self, error: SaagieError) -> None:
         for waiter in list(self.waiters):
-            link = waiter.link(self.settings)
+            link = self.connection.link(waiter)
             waiter.settle(
                 Failed(
                     "auth",
@@ -268,39 +249,10 @@ class Poller:
         self._trouble = None
 
     def _found(self) -> None:
-        if self._trouble is None:
-            return
-        lasted = _now() - self._trouble.since
-        self._trouble = None
-        for waiter in self.waiters:
-            waiter.say(logging.INFO, "Saagie answers again, after %.0f s.", lasted)
-
-    async def _refresh(self, *, at_once: bool = False) -> bool:
-        """Look the connection up, so that one that was edited is used; keep the session where nothing changed.
-
-        :param at_once: also where that was done a moment ago.
-        :return: whether there is a new session.
-        """
-        if self._session is not None and not at_once and _now() - self._looked_up_at < LOOKUP_LIMIT:
-            return False
-        self._looked_up_at = _now()
-        try:
-            async with asyncio.timeout(LOOKUP_LIMIT):
-                settings = await self._look_up()
-            if settings == self.settings or self.stops_under_way:
-                return False
-            # The poller waits in its own way, and a stop is tried once: the session itself repeats nothing.
-            session = AsyncSession(replace(settings, retries=0))
-        except Exception as error:  # noqa: BLE001 - whatever Airflow raises, the waiting goes on
-            if self._session is None:
-                message = f"The Airflow connection could not be used: {error or type(error).__name__}"
-                self._lost(Denied(SaagieAuthError(message)))
-            return False
-        old, self.settings, self._session = self._session, settings, session
-        self._session_ready.set()
-        if old is not None:
-            await old.close()
-        return True
+        trouble, self._trouble = self._trouble, None
+        if trouble and trouble.told:
+            for waiter in self.waiters:
+                waiter.say(logging.INFO, "Saagie answers again, after %.0f s.", _now() - trouble.since)
 
 
 def _cut(items: Sequence[T], size: int) -> list[Sequence[T]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -149,8 +150,6 @@ def _rows(
     stray: bool,
 ) -> tuple[Row, ...]:
     instances = [_instance(data.get(alias)) for alias in aliases]
-    # Where nobody's row is sound the platform itself is likelier at fault than each instance: more patience.
-    patience = SHORT_PATIENCE if any(instances) else PATIENCE
     rows: list[Row] = []
     for alias, instance in zip(aliases, instances, strict=True):
         error = concerned.get(alias)
@@ -160,8 +159,16 @@ def _rows(
             rows.append(None)
         else:
             told = meant(OPERATION, error or UNREADABLE, settings)
-            rows.append(None if isinstance(told, SaagieNotFound) else RowError(told, patience))
+            gone = isinstance(told, SaagieNotFound)
+            rows.append(None if gone else RowError(told, _patience(told, others_are_sound=any(instances))))
     return tuple(rows)
+
+
+def _patience(error: SaagieError, *, others_are_sound: bool) -> float:
+    if others_are_sound:
+        return SHORT_PATIENCE
+    # Where nobody's row is sound, the platform is likelier in trouble than the instance: that is waited out.
+    return PATIENCE if isinstance(error, SaagieAuthError) else math.inf
 
 
 def _instance(row: object) -> JobInstance | None:

@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["SaagieJobInstanceTrigger"]
 
 CLASS_PATH = "airflow_provider_saagie.triggers.saagie.SaagieJobInstanceTrigger"
-STOP_LIMIT = 10.0
-"""Seconds that a stop may take."""
+SHORTEST_INTERVAL = 0.05
 USUAL_START_LAG = 10.0
 """Seconds within which a triggerer takes up a task that has just deferred; later, it took over from another."""
 WHAT_HAPPENED = {"failed": "marked failed", "success": "marked success", "removed": "removed"}
@@ -114,27 +113,31 @@ class SaagieJobInstanceTrigger(BaseTrigger):
         await asyncio.to_thread(import_module, "airflow_provider_saagie.triggers.watcher")
         from airflow_provider_saagie.client import checks
         from airflow_provider_saagie.triggers import watcher
-        from airflow_provider_saagie.triggers.waiter import Waiter
 
         try:
-            instance_id = checks.identifier("instance_id", self.instance_id)
+            checks.identifier("instance_id", self.instance_id)
         except SaagieError as error:
             return InstanceEvent(
                 "error", str(self.instance_id), str(error), self.job_id, self.project_id, self.owned, error_kind="api"
             )
-        waiter = Waiter(
-            instance_id=instance_id,
+        waiter = self._waiter()
+        verdict = await watcher.wait(self.saagie_conn_id, waiter, deadline=self.deadline)
+        return self._event_of(verdict, waiter)
+
+    def _waiter(self) -> Waiter:
+        from airflow_provider_saagie.triggers.waiter import Waiter
+
+        return Waiter(
+            instance_id=self.instance_id,
             log=self.log,
             job_id=self.job_id,
             project_id=self.project_id,
-            poll_interval=max(0.05, self.poll_interval),
+            poll_interval=max(SHORTEST_INTERVAL, self.poll_interval),
             unknown_grace=self.unknown_grace,
             stream_logs=self.stream_logs,
             lines_seen=self.log_lines_seen,
             log_limit=self.log_limit,
         )
-        verdict = await watcher.wait(self.saagie_conn_id, waiter, deadline=self.deadline)
-        return self._event_of(verdict, waiter)
 
     def _event_of(self, verdict: Verdict, waiter: Waiter) -> InstanceEvent:
         from airflow_provider_saagie.client.status import InstanceStatus
@@ -200,15 +203,7 @@ class SaagieJobInstanceTrigger(BaseTrigger):
             return
         what = WHAT_HAPPENED.get(state or "", "cleared")
         self.log.info("Stopping the job instance %s because the task was %s.", self.instance_id, what)
-        try:
-            async with asyncio.timeout(STOP_LIMIT):
-                await watcher.stop(self.saagie_conn_id, self.instance_id)
-        except TimeoutError:
-            self.log.warning("Saagie did not take the stop of %s within %.0f s.", self.instance_id, STOP_LIMIT)
-        except SaagieError as error:
-            self.log.warning("The job instance %s could not be stopped: %s", self.instance_id, error)
-        else:
-            self.log.info("Saagie was asked to stop the job instance %s.", self.instance_id)
+        await watcher.stop(self.saagie_conn_id, self._waiter())
 
 
 def _how_it_ended(instance: JobInstance) -> str:

@@ -67,7 +67,10 @@ def interval(age: float, poll_interval: float) -> float:
 def next_tick(now: float, seconds: float) -> float:
     """Give the next time on the grid of an interval, so that waiters who came at different times share requests.
 
+    The grid has two points an interval, so that the next one lies between a half and a whole interval ahead.
+
     :param now: the loop's time.
     :param seconds: the interval.
     """
-    return math.ceil((now + seconds / 2) / seconds) * seconds
+    step = seconds / 2
+    return math.floor((now + seconds) / step) * step

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_saagie import job_log
 from airflow_provider_saagie.client import instances
+from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.triggers.poller import Poller
 from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay, Verdict, Waiter
 
@@ -23,6 +24,8 @@ __all__ = ["detached", "stop", "wait"]
 
 LAST_LOOK = 3.0
 """Seconds that the last look at a deadline may take."""
+STOP_LIMIT = 10.0
+"""Seconds that a stop may take."""
 LAST_LINES = 3.0
 """Seconds that the last lines of a job's log may delay the end of a task."""
 
@@ -94,23 +97,35 @@ async def _verdict(poller: Poller, waiter: Waiter, deadline: float | None) -> Ve
 async def _last_lines(poller: Poller, waiter: Waiter) -> None:
     done, _ = await asyncio.wait({poller.logs.drain(waiter)}, timeout=LAST_LINES)
     if not done:
-        waiter.say(logging.WARNING, "%s", job_log.not_all_read(waiter.link(poller.settings)))
+        waiter.say(logging.WARNING, "%s", job_log.not_all_read(poller.connection.link(waiter)))
 
 
-async def stop(conn_id: str, instance_id: str) -> None:
-    """Ask for an instance to be stopped, once, over the watcher's connections.
+async def stop(conn_id: str, waiter: Waiter) -> None:
+    """Ask for an instance to be stopped, once, over the watcher's connections; a failure is only logged.
 
     :param conn_id: the connection's id in Airflow.
-    :param instance_id: the instance.
-    :raises SaagieError: where Saagie did not take it.
+    :param waiter: whose instance, and whose log.
     """
-    with _membership(conn_id) as watcher:
-        watcher.poller.stops_under_way += 1
-        try:
-            session = await watcher.poller.session()
-            await session.run(instances.stop(instance_id))
-        finally:
-            watcher.poller.stops_under_way -= 1
+    poller: Poller | None = None
+    try:
+        with _membership(conn_id) as watcher:
+            poller = watcher.poller
+            poller.connection.stops_under_way += 1
+            try:
+                async with asyncio.timeout(STOP_LIMIT):
+                    session = await poller.connection.session()
+                    await session.run(instances.stop(waiter.instance_id))
+            finally:
+                poller.connection.stops_under_way -= 1
+    except (SaagieError, TimeoutError) as error:
+        waiter.say(
+            logging.WARNING,
+            "The stop failed, so that the instance may go on: %s (%s)",
+            poller.connection.link(waiter) if poller else waiter.link(None),
+            error if isinstance(error, SaagieError) else f"Saagie did not answer within {STOP_LIMIT:.0f} s",
+        )
+    else:
+        waiter.say(logging.INFO, "Saagie was asked to stop it.")
 
 
 def detached(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

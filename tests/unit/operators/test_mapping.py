@@ -1,0 +1,82 @@
+"""Every operator and the sensor can be mapped, and names its job by templates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_saagie.operators.saagie import (
+    SaagieCreateOrUpgradeJobOperator,
+    SaagiePurgeInstancesOperator,
+    SaagieRunJobOperator,
+)
+from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow.sdk import DAG
+
+    from airflow_provider_saagie.client.saagie import SaagieClient
+
+ALL = (
+    SaagieRunJobOperator,
+    SaagieCreateOrUpgradeJobOperator,
+    SaagiePurgeInstancesOperator,
+    SaagieJobInstanceSensor,
+)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_chain_of_mapped_tasks_deploys_runs_senses_and_purges(
+    run_dag: Any, new_dag: Callable[[], DAG], tmp_path: Path, client: SaagieClient, deferrable: bool
+) -> None:
+    (tmp_path / "job.py").write_text("print(1)")
+    dag = new_dag()
+    names = [f"{dag.dag_id} {letter}" for letter in "ab"]
+    with dag:
+        deploy = SaagieCreateOrUpgradeJobOperator.partial(
+            task_id="deploy", project_name="Demo", file="job.py", runtime_version="3.11", command_line="python {file}"
+        ).expand(job_name=names)
+        run = SaagieRunJobOperator.partial(task_id="run", deferrable=deferrable, poll_interval=1).expand(
+            job_id=deploy.output
+        )
+        wait = SaagieJobInstanceSensor.partial(task_id="wait", deferrable=deferrable, poke_interval=1).expand(
+            instance_id=run.output
+        )
+        purge = SaagiePurgeInstancesOperator.partial(task_id="purge", selector="ALL", keep_last=0).expand(
+            job_id=deploy.output
+        )
+        wait >> purge
+    ended = run_dag(dag)
+    assert {task: result.state for task, result in ended.items()} == dict.fromkeys(
+        ["deploy", "run", "wait", "purge"], "success"
+    )
+    jobs = client.jobs.list_for_project(client.get_project_id("Demo"))["jobs"]
+    assert [job["countJobInstance"] for job in jobs if job["name"] in names] == [0, 0]
+
+
+def test_ids_names_and_paths_are_templates() -> None:
+    for kind in ALL:
+        assert "saagie_conn_id" in kind.template_fields
+    for kind in (SaagieRunJobOperator, SaagiePurgeInstancesOperator, SaagieJobInstanceSensor):
+        assert {"job_id", "job_name", "project_name", "job_alias", "project_id"} <= set(kind.template_fields)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_making_a_task_checks_nothing_that_a_template_could_still_fill(kind: type, new_dag: Any) -> None:
+    given = {"job_name": "{{ ds }}"} if kind is SaagieCreateOrUpgradeJobOperator else {}
+    with new_dag():
+        task = kind(task_id="t", **given)
+    for field in task.template_fields:
+        getattr(task, field)
+
+
+def test_resources_of_the_job_are_not_airflows(new_dag: Any) -> None:
+    resources = {"cpu": {"request": 0.5}}
+    with new_dag() as dag:
+        SaagieCreateOrUpgradeJobOperator(task_id="one", job_name="a", resources=resources)
+        SaagieCreateOrUpgradeJobOperator.partial(task_id="many", resources=resources).expand(job_name=["a", "b"])
+    assert dag.get_task("one").job_resources == resources
