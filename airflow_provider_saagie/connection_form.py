@@ -14,6 +14,9 @@ CONNECTION_TYPE = "saagie"
 class FormField:
     """A field of the form that is kept in the connection's extra.
 
+    Numbers are kept as numbers, and texts have no short default: for each text of less than five characters Airflow's
+    masker, which takes the whole extra for secrets, puts a warning into the task's log.
+
     :param name: its key in the extra.
     :param label: what stands before it.
     :param help: what stands below it.
@@ -34,18 +37,20 @@ EXTRA_FIELDS = (
     FormField(
         "platform_id",
         "Platform number",
-        "The number behind /platform/ in Saagie's addresses. May stay empty where the host is such an address.",
+        "The number behind /platform/ in Saagie's addresses. May stay empty where the URL is such an address.",
+        type="integer",
+        minimum=0,
     ),
     FormField(
         "realm",
         "Realm",
-        "The host's first part, up to a dash: acme in https://acme-workspace.prod.saagie.io. Empty: taken from there.",
+        "The URL's first part, up to a dash: acme in https://acme-workspace.prod.saagie.io. Empty: taken from there.",
     ),
     FormField(
         "verify",
         "Verify TLS",
-        "true, false, or the path of a CA bundle that workers and triggerers have. False warns in each task's log.",
-        default="true",
+        "Empty: yes. Else false, which warns in each task's log, or the path of a CA bundle that workers and "
+        "triggerers have.",
     ),
     FormField(
         "allow_http",
@@ -73,10 +78,13 @@ EXTRA_FIELDS = (
     ),
 )
 
-HIDDEN = ("schema", "port")
-RELABELLED = {"host": "Platform URL", "login": "Login", "password": "Password"}
+HIDDEN = ("schema",)
+# The port is part of the URL and could be hidden too, but Airflow 3.3.1 and 3.3.2 answer 400 to the Test button where
+# none is stored (apache/airflow#73298).
+RELABELLED = {"host": "Platform URL", "port": "Port (optional)", "login": "Login", "password": "Password"}
 PLACEHOLDERS = {
     "host": "https://acme-workspace.prod.saagie.io/projects/platform/6/",
+    "port": "443; without it Airflow 3.3.1 and 3.3.2 refuse to test the connection",
     "login": "airflow@acme.io",
     "password": "",
 }

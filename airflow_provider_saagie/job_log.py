@@ -30,7 +30,7 @@ def limit_reached(limit: int, link: str) -> str:
     :param limit: how many were shown.
     :param link: where the rest is.
     """
-    return f"{PREFIX}... {limit} lines of the job's log are shown; the rest is in Saagie: {link}"
+    return f"{PREFIX}... {limit} lines of the job's log are shown; what follows them is in Saagie: {link}"
 
 
 def not_all_read(link: str) -> str:

@@ -55,6 +55,7 @@ __all__ = [
     "located",
     "login_body",
     "meaning",
+    "retry_after",
     "token_of",
     "worth_repeating",
 ]
@@ -223,9 +224,9 @@ def worth_repeating(outcome: Outcome, *, is_mutation: bool) -> bool:
         case Broken(fault=fault):
             return not (is_mutation and fault.may_have_arrived)
         case Refused(status=429):
-            return (_retry_after(outcome) or 0) <= LONGEST_RETRY_AFTER
+            return (retry_after(outcome) or 0) <= LONGEST_RETRY_AFTER
         case Refused(status=status):
-            return status >= 500 and not is_mutation and (_retry_after(outcome) or 0) <= LONGEST_RETRY_AFTER
+            return status >= 500 and not is_mutation and (retry_after(outcome) or 0) <= LONGEST_RETRY_AFTER
 
 
 class Decisions(TypedDict):
@@ -318,14 +319,18 @@ def token_of(outcome: Refused | Broken, settings: Settings) -> str:
 
 def _wait(outcome: Outcome, attempt: int) -> float:
     """Seconds to wait: what the platform asks for, else exponential with full jitter."""
-    asked = _retry_after(outcome) if isinstance(outcome, Refused) else None
+    asked = retry_after(outcome) if isinstance(outcome, Refused) else None
     if asked is not None:
         return asked
     return random.uniform(0.1, min(LONGEST_WAIT, 0.5 * 2**attempt))  # noqa: S311 - jitter is no secret
 
 
-def _retry_after(outcome: Refused) -> float | None:
-    """Read ``Retry-After``: seconds, or a date."""
+def retry_after(outcome: Refused) -> float | None:
+    """Read ``Retry-After``, which is a number of seconds or a date.
+
+    :param outcome: the refusal.
+    :return: seconds; None where there is no such header, or one that can't be read.
+    """
     value = next((value for name, value in outcome.headers.items() if name.lower() == "retry-after"), "").strip()
     if value.isdecimal():
         return float(value)

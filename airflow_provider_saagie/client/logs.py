@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from airflow_provider_saagie.client import answers, checks
 from airflow_provider_saagie.client.core import Call, Steps
@@ -24,6 +25,11 @@ class LogLine:
     text: str
     stream: str
 
+    @classmethod
+    def from_answer(cls, row: Mapping[str, Any]) -> LogLine:
+        """Read a member of ``filteredLogs.content``."""
+        return cls(str(row.get("value") or "").rstrip("\r\n"), str(row.get("stream")))
+
 
 def read_log(
     job_instance_id: str, *, skip: int = 0, limit: int = 1000, streams: Sequence[str] = JOB_STREAMS
@@ -37,10 +43,7 @@ def read_log(
     instance_id = checks.identifier("job_instance_id", job_instance_id)
     variables = {"jobInstanceId": instance_id, "skip": skip, "limit": limit, "streams": list(streams)}
     logs = (yield Call("filteredLogs", variables)).get("filteredLogs") or {}
-    return [
-        LogLine(str(row.get("value") or "").rstrip("\r\n"), str(row.get("stream")))
-        for row in answers.rows(logs, "content")
-    ]
+    return [LogLine.from_answer(row) for row in answers.rows(logs, "content")]
 
 
 def count_log_lines(job_instance_id: str, *, streams: Sequence[str] = JOB_STREAMS) -> Steps[int]:

@@ -18,6 +18,7 @@ __all__ = ["Settings", "read_settings", "user_agent"]
 DEFAULT_TIMEOUT = 30.0
 DEFAULT_RETRIES = 5
 _PLATFORM_IN_PATH = re.compile(r"^(?P<prefix>.*?)/projects/platform/(?P<platform>\d+)(?:/|$)")
+_USUAL_PORT = {"http": 80, "https": 443}
 _YES = {"true", "1", "yes", "on"}
 _NO = {"false", "0", "no", "off"}
 
@@ -165,6 +166,8 @@ def _read_address(host: str | None, port: int | None, *, allow_http: bool) -> tu
         )
     shown = f"[{name}]" if ":" in name else name
     chosen_port = own_port or port
+    if chosen_port == _USUAL_PORT[parts.scheme]:
+        chosen_port = None
     found = _PLATFORM_IN_PATH.match(parts.path)
     prefix = found["prefix"] if found else parts.path.rstrip("/")
     netloc = f"{shown}:{chosen_port}" if chosen_port else shown

@@ -149,12 +149,12 @@ async def read_settings_async(conn_id: str, **where: object) -> Settings:
     """Look a connection up from an event loop and make settings of it.
 
     :param conn_id: the connection's id.
-    :param where: what the ``User-Agent`` names beside the provider.
+    :param where: what the ``User-Agent`` names beside the provider, where no task runs in this process.
     :raises SaagieValidationError: naming the field that is missing or wrong.
     """
     from airflow.providers.common.compat.connection import get_async_connection
 
-    return settings_of(await get_async_connection(conn_id), **where)
+    return settings_of(await get_async_connection(conn_id), **(_where_we_run() or where))
 
 
 def _extra_of(connection: Connection) -> dict[str, Any]:

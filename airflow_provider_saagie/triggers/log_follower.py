@@ -113,10 +113,10 @@ class LogFollower:
                 await asyncio.sleep(0)
         total = answer.get("count") if isinstance(answer, Mapping) else None
         more = len(rows) >= limit or (isinstance(total, int) and total > waiter.lines_seen)
-        if rows and more:
+        if rows and waiter.lines_seen >= waiter.log_limit:
+            waiter.say(logging.INFO, "%s", job_log.limit_reached(waiter.log_limit, self._connection.link(waiter)))
+        elif rows and more:
             self.follow(waiter)
-            if waiter.lines_seen >= waiter.log_limit:
-                waiter.say(logging.INFO, "%s", job_log.limit_reached(waiter.log_limit, self._connection.link(waiter)))
         self._finish(waiter)
 
     def _finish(self, waiter: Waiter) -> None:
@@ -126,6 +126,4 @@ class LogFollower:
 
 
 def _line(row: object) -> LogLine:
-    if not isinstance(row, Mapping):
-        return LogLine("", "STDOUT")
-    return LogLine(str(row.get("value") or "").rstrip("\r\n"), str(row.get("stream")))
+    return LogLine.from_answer(row) if isinstance(row, Mapping) else LogLine("", "STDOUT")

@@ -124,7 +124,7 @@ def _refusal(outcome: core.Outcome, error: SaagieError) -> TooMuch | Away | Deni
     if isinstance(outcome, core.Refused):
         if outcome.status in (400, 413, 414, 422):
             return TooMuch(error)
-        return Away(error, core._retry_after(outcome))  # noqa: SLF001 - core alone shall know how that header reads
+        return Away(error, core.retry_after(outcome))
     return Away(error)
 
 

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
@@ -109,8 +108,7 @@ class SaagieJobInstanceTrigger(BaseTrigger):
         yield TriggerEvent((await self._wait()).as_event())  # type: ignore[no-untyped-call]  # as above
 
     async def _wait(self) -> InstanceEvent:
-        # The first import takes longer than the loop, which serves all triggers, should stand still.
-        await asyncio.to_thread(import_module, "airflow_provider_saagie.triggers.watcher")
+        await asyncio.to_thread(_load)
         from airflow_provider_saagie.client import checks
         from airflow_provider_saagie.triggers import watcher
 
@@ -204,6 +202,12 @@ class SaagieJobInstanceTrigger(BaseTrigger):
         what = WHAT_HAPPENED.get(state or "", "cleared")
         self.log.info("Stopping the job instance %s because the task was %s.", self.instance_id, what)
         await watcher.stop(self.saagie_conn_id, self._waiter())
+
+
+def _load() -> None:
+    """Import what is heavy, in a thread: it takes longer than the loop of all triggers should stand still."""
+    import airflow_provider_saagie.hooks.saagie
+    import airflow_provider_saagie.triggers.watcher  # noqa: F401 - see above
 
 
 def _how_it_ended(instance: JobInstance) -> str:

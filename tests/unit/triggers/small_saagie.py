@@ -1,0 +1,169 @@
+"""A server of a few lines that speaks what the watcher speaks, says what a test wants, and keeps what it was asked."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from aiohttp import web
+
+LOGIN, PASSWORD = "airflow", "correct horse"
+Row = dict[str, Any] | None
+
+
+class RowFails(Exception):
+    """One instance can't be told of; the text is the platform's."""
+
+    def __init__(self, message: str, classification: str | None = None) -> None:
+        super().__init__(message)
+        self.classification = classification
+
+
+@dataclass
+class Asked:
+    """A GraphQL request that came in."""
+
+    at: float
+    operation: str
+    ids: list[str]
+    peer: tuple[str, int]
+    variables: dict[str, Any]
+
+
+@dataclass
+class SmallSaagie:
+    """The server's state; a test changes it while it runs."""
+
+    url: str = ""
+    password: str = PASSWORD
+    tell: Callable[[str, float], Row] = lambda _id, _seconds: row("RUNNING")
+    refuse: Callable[[Asked], web.Response | None] = lambda _asked: None
+    log_of: Callable[[str, float], list[tuple[str, str]]] = lambda _id, _seconds: []
+    asked: list[Asked] = field(default_factory=list)
+    stopped: list[str] = field(default_factory=list)
+    stop_seconds: float = 0.0
+    tokens: set[str] = field(default_factory=set)
+    logins: list[float] = field(default_factory=list)
+    began: float = 0.0
+
+    @property
+    def looks(self) -> list[Asked]:
+        return [asked for asked in self.asked if asked.operation == "watchInstances"]
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time() - self.began
+
+    async def log_in(self, request: web.Request) -> web.Response:
+        given = await request.json()
+        self.logins.append(self.now())
+        if given != {"login": LOGIN, "password": self.password}:
+            return web.Response(status=401, text="no")
+        token = f"token-{len(self.logins)}"
+        self.tokens.add(token)
+        return web.Response(text=token)
+
+    async def graphql(self, request: web.Request) -> web.Response:
+        if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
+            return web.Response(status=401)
+        body = await request.json()
+        ids = [value for name, value in body["variables"].items() if re.fullmatch(r"i\d+", name)]
+        name = body["operationName"]
+        asked = Asked(self.now(), name, ids, request.transport.get_extra_info("peername"), body["variables"])
+        self.asked.append(asked)
+        refused = self.refuse(asked)
+        if refused is not None:
+            return refused
+        if name == "stopJobInstance":
+            await asyncio.sleep(self.stop_seconds)
+            self.stopped.append(body["variables"]["jobInstanceId"])
+            return web.json_response({"data": {"stopJobInstance": row("KILLING")}})
+        if name == "watchLogs":
+            return web.json_response({"data": self._logs(asked)})
+        return web.json_response(self._rows(asked))
+
+    def _rows(self, asked: Asked) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        errors: list[dict[str, Any]] = []
+        for n, instance_id in enumerate(asked.ids):
+            try:
+                told = self.tell(instance_id, asked.at)
+                data[f"i{n}"] = told and {**told, "id": instance_id}
+            except RowFails as failure:
+                data[f"i{n}"] = None
+                extensions = {"classification": failure.classification} if failure.classification else {}
+                errors.append({"message": str(failure), "path": [f"i{n}"], "extensions": extensions})
+        return {"data": data, "errors": errors} if errors else {"data": data}
+
+    def _logs(self, asked: Asked) -> dict[str, Any]:
+        data = {}
+        for n, instance_id in enumerate(asked.ids):
+            lines, skip = self.log_of(instance_id, asked.at), asked.variables[f"s{n}"]
+            page = lines[skip : skip + asked.variables["limit"]]
+            content = [{"value": text + "\n", "stream": stream} for stream, text in page]
+            data[f"l{n}"] = {"count": len(lines), "content": content}
+        return data
+
+
+def row(status: str, *, age: float = 0.0, **more: Any) -> dict[str, Any]:
+    """An instance as the platform tells of it.
+
+    :param age: seconds since it started.
+    """
+    current = {"status": status, "reason": more.pop("reason", None), "details": more.pop("details", None)}
+    started = datetime.now(UTC) - timedelta(seconds=age)
+    return {
+        "number": 1,
+        "jobId": instance(0),
+        "startTime": started.isoformat(),
+        "endTime": None,
+        "history": {"currentStatus": current},
+        "runTrigger": {"author": LOGIN},
+        "stopTrigger": None,
+        **more,
+    }
+
+
+def refusal(message: str) -> web.Response:
+    """A document that is refused as a whole."""
+    return web.json_response({"errors": [{"message": message}]})
+
+
+def instance(number: int) -> str:
+    return str(UUID(int=number))
+
+
+@asynccontextmanager
+async def small_saagie() -> AsyncIterator[SmallSaagie]:
+    state = SmallSaagie(began=asyncio.get_running_loop().time())
+    app = web.Application()
+    app.router.add_post("/authentication/api/open/authenticate", state.log_in)
+    app.router.add_post("/projects/api/platform/1/graphql", state.graphql)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        state.url = "http://{}:{}".format(*runner.addresses[0])
+        yield state
+    finally:
+        await runner.cleanup()
+
+
+_names = itertools.count()
+
+
+def connection(url: str, monkeypatch: Any, *, password: str = PASSWORD, conn_id: str | None = None) -> str:
+    """Make, or edit, an Airflow connection and give its id."""
+    conn_id = conn_id or f"saagie_small_{next(_names)}"
+    fields = {"conn_type": "saagie", "host": url, "login": LOGIN, "password": password}
+    extra = {"realm": "local", "platform_id": 1, "timeout": 20}
+    monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({**fields, "extra": extra}))
+    return conn_id

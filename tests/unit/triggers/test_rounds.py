@@ -1,0 +1,136 @@
+"""The decisions that need no network: what an answer says of each waiter, and when each is asked for next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_saagie.client.core import Answer, Broken, Fault, Refused
+from airflow_provider_saagie.client.instances import JobInstance
+from airflow_provider_saagie.client.settings import read_settings
+from airflow_provider_saagie.exceptions import SaagieAuthError, SaagieConnectionError
+from airflow_provider_saagie.triggers.rounds import Away, Denied, RowError, Rows, TooMuch, pause, read
+from airflow_provider_saagie.triggers.schedule import interval, next_tick
+from tests.unit.triggers.small_saagie import instance, row
+
+SETTINGS = read_settings(
+    host="https://acme-workspace.example", login="airflow", password="pw", extra={"platform_id": 1}
+)
+TWO = ("i0", "i1")
+RUNNING = {**row("RUNNING"), "id": instance(1)}
+NO_STATUS = {**RUNNING, "history": None}
+
+
+def error(*path: str | int, classification: str | None = None) -> dict[str, Any]:
+    return {"message": "no", "path": list(path), "extensions": {"classification": classification}}
+
+
+def kinds(reading: object) -> list[str]:
+    assert isinstance(reading, Rows)
+    return ["null" if one is None else type(one).__name__ for one in reading.rows]
+
+
+@pytest.mark.parametrize(
+    ("data", "errors", "expected"),
+    [
+        ({"i0": RUNNING, "i1": RUNNING}, (), ["JobInstance", "JobInstance"]),
+        ({"i0": RUNNING, "i1": None}, (), ["JobInstance", "null"]),
+        ({"i0": RUNNING, "i1": None}, (error("i1"),), ["JobInstance", "RowError"]),
+        ({"i0": RUNNING, "i1": None}, (error("i1", classification="NOT_FOUND"),), ["JobInstance", "null"]),
+        # An error below the instance: what matters is whether its status is there.
+        ({"i0": RUNNING, "i1": RUNNING}, (error("i1", "stopTrigger"),), ["JobInstance", "JobInstance"]),
+        ({"i0": RUNNING, "i1": NO_STATUS}, (error("i1", "history"),), ["JobInstance", "RowError"]),
+        ({"i0": RUNNING, "i1": NO_STATUS}, (), ["JobInstance", "JobInstance"]),
+        # Null beside an error that names nobody proves nothing: it must not make an instance gone.
+        ({"i0": RUNNING, "i1": None}, ({"message": "odd"},), ["JobInstance", "RowError"]),
+        ({"i0": RUNNING}, (), ["JobInstance", "RowError"]),
+        ({"i0": RUNNING, "i1": "odd"}, (), ["JobInstance", "RowError"]),
+        ({"i0": RUNNING, "i1": {"id": "x", "history": "odd"}}, (), ["JobInstance", "RowError"]),
+        ({"i0": None, "i1": None}, (error("i0"), error("i1")), ["RowError", "RowError"]),
+    ],
+)
+def test_each_row_is_read_by_itself(data: dict[str, Any], errors: tuple[Any, ...], expected: list[str]) -> None:
+    assert kinds(read(Answer(data, errors), TWO, SETTINGS)) == expected
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"),
+    [
+        (Answer(None, ({"message": "too complex"},)), TooMuch),
+        (Answer({"i0": None, "i1": None}, ({"message": "no path"},)), TooMuch),
+        (Answer(None, ({"message": "who?", "extensions": {"classification": "UNAUTHORIZED"}},)), Denied),
+        (Answer(None, ()), Away),
+        (Refused(400), TooMuch),
+        (Refused(413), TooMuch),
+        (Refused(401), Denied),
+        (Refused(403), Denied),
+        (Refused(404), Away),
+        (Refused(429, {"Retry-After": "7"}), Away),
+        (Refused(500), Away),
+        (Refused(302, {"Location": "https://elsewhere.example"}), Away),
+        (Refused(200, {}, "<html>maintenance</html>"), Away),
+        (Broken(Fault.TIMEOUT), Away),
+        (Broken(Fault.TLS), Away),
+        (SaagieAuthError("refused"), Denied),
+        (SaagieConnectionError("away"), Away),
+    ],
+)
+def test_what_is_no_answer_is_sorted_by_who_can_mend_it(outcome: Any, kind: type) -> None:
+    assert isinstance(read(outcome, TWO, SETTINGS), kind)
+
+
+ODD_VALUES = st.sampled_from(
+    [None, RUNNING, NO_STATUS, 7, "text", [], {}, {"history": 1}, {"executionVariablesOutput": 1}]
+)
+ODD_ERRORS = st.sampled_from(
+    [
+        None,
+        "text",
+        {},
+        {"message": None},
+        {"message": 1, "extensions": 2, "path": 3},
+        error("i0"),
+        error("i1"),
+        error("x"),
+    ]
+)
+
+
+@given(data=st.none() | st.dictionaries(st.sampled_from([*TWO, "x"]), ODD_VALUES), errors=st.lists(ODD_ERRORS))
+@settings(deadline=None)
+def test_no_answer_breaks_the_reading_and_none_makes_an_instance_gone_by_mistake(
+    data: dict[str, Any] | None, errors: list[Any]
+) -> None:
+    reading = read(Answer(data, tuple(errors)), TWO, SETTINGS)
+    if isinstance(reading, Rows):
+        assert len(reading.rows) == 2
+        for alias, one in zip(TWO, reading.rows, strict=True):
+            assert one is not None or (data is not None and alias in data and data[alias] is None)
+            assert isinstance(one, (JobInstance, RowError, type(None)))
+
+
+def test_retry_after_rules_the_pause_and_a_refused_login_is_tried_once_a_minute() -> None:
+    reading = read(Refused(429, {"Retry-After": "7"}), TWO, SETTINGS)
+    assert isinstance(reading, Away)
+    assert pause(reading, 1) == 7
+    assert pause(Denied(SaagieAuthError("no")), 5) == 60
+    assert pause(Away(SaagieConnectionError("away"), retry_after=1e6), 1) == 600
+
+
+@given(attempt=st.integers(1, 10_000))
+def test_pauses_grow_to_a_minute(attempt: int) -> None:
+    assert 1 <= pause(Away(SaagieConnectionError("away")), attempt) <= 60
+
+
+@given(age=st.floats(0, 1e7), poll_interval=st.floats(0.05, 3600))
+def test_an_interval_never_exceeds_the_one_asked_for(age: float, poll_interval: float) -> None:
+    assert 0 < interval(age, poll_interval) <= poll_interval
+    assert interval(1e7, poll_interval) == poll_interval
+
+
+@given(now=st.floats(0, 1e7), seconds=st.floats(0.05, 3600))
+def test_the_next_tick_is_neither_at_once_nor_far_off(now: float, seconds: float) -> None:
+    assert seconds * 0.499 <= next_tick(now, seconds) - now <= seconds * 1.001

@@ -1,0 +1,581 @@
+"""The watcher over real HTTP, in a loop whose time skips ahead: minutes of outage pass in no time, and in order."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import logging
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from airflow_provider_saagie.triggers import watcher
+from airflow_provider_saagie.triggers.waiter import Ended, Failed, StillOnItsWay, Verdict, Waiter
+from tests.unit.triggers.recorded import Recorder
+from tests.unit.triggers.skipping_loop import run
+from tests.unit.triggers.small_saagie import (
+    RowFails,
+    SmallSaagie,
+    connection,
+    instance,
+    refusal,
+    row,
+    small_saagie,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable
+
+    Row = dict[str, Any] | None
+
+HOUR = 3600.0
+
+
+class Waiting:
+    """Somebody who waits, in a task of its own."""
+
+    def __init__(self, conn_id: str, number: int, *, deadline: float | None = None, **more: Any) -> None:
+        self.log = Recorder()
+        self.waiter = Waiter(instance_id=instance(number), log=self.log, **more)
+        limit = None if deadline is None else time.time() + deadline
+        self.task: asyncio.Task[Verdict] = asyncio.create_task(watcher.wait(conn_id, self.waiter, deadline=limit))
+
+    async def verdict(self) -> Verdict:
+        return await self.task
+
+    async def leave(self) -> None:
+        self.task.cancel()
+        await asyncio.wait({self.task})
+        assert self.task.cancelled()
+
+
+class Scene:
+    """A Saagie, a connection to it, and people who wait."""
+
+    def __init__(self, saagie: SmallSaagie, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.saagie = saagie
+        self.monkeypatch = monkeypatch
+        self.conn_id = connection(saagie.url, monkeypatch)
+
+    def wait_for(self, number: int, **more: Any) -> Waiting:
+        return Waiting(self.conn_id, number, **more)
+
+    def stop(self, number: int, **more: Any) -> asyncio.Task[list[str]]:
+        """Stop an instance; the task gives what was logged."""
+        log = Recorder()
+        waiter = Waiter(instance_id=instance(number), log=log, **more)
+
+        async def stopped() -> list[str]:
+            await watcher.stop(self.conn_id, waiter)
+            return log.lines
+
+        return asyncio.create_task(stopped())
+
+    def edit_connection(self, **changes: Any) -> None:
+        connection(self.saagie.url, self.monkeypatch, conn_id=self.conn_id, **changes)
+
+
+@pytest.fixture
+def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that runs a scene; at its end the watcher has to be gone, its session closed."""
+
+    async def whole(scene: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
+        async with small_saagie() as saagie:
+            await scene(Scene(saagie, monkeypatch))
+            await asyncio.sleep(0.1)
+        assert not watcher._watchers.get(asyncio.get_running_loop())
+
+    return lambda scene, *, debug=True: run(whole(scene), debug=debug)
+
+
+async def all_end(waiting: Iterable[Waiting]) -> bool:
+    verdicts = await asyncio.gather(*(one.verdict() for one in waiting))
+    return all(isinstance(verdict, Ended) for verdict in verdicts)
+
+
+def test_250_waiters_take_three_requests_a_round_on_one_session(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
+        waiting = [s.wait_for(n) for n in range(1, 251)]
+        assert await all_end(waiting)
+        rounds: dict[float, list[int]] = {}
+        for asked in s.saagie.looks:
+            rounds.setdefault(round(asked.at), []).append(len(asked.ids))
+        assert sum(rounds.pop(min(rounds))) == 250
+        assert set(map(tuple, rounds.values())) == {(100, 100, 50)}
+        assert len(rounds) in (6, 7)  # each 10 s
+        assert len(s.saagie.logins) == 1
+        assert len({asked.peer for asked in s.saagie.looks}) <= 4  # kept connections, one per request at a time
+
+    play(scene, debug=False)
+
+
+def test_young_instances_are_asked_for_more_often_and_none_less_often_than_its_interval(
+    play: Callable[..., None],
+) -> None:
+    async def scene(s: Scene) -> None:
+        began = asyncio.get_running_loop().time()
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 200 else "SUCCEEDED", age=at)
+        one = s.wait_for(1, poll_interval=10)
+        assert isinstance(await one.verdict(), Ended)
+        times = [asked.at for asked in s.saagie.looks]
+        gaps = [after - before for before, after in itertools.pairwise(times)]
+        assert max(gaps) <= 10.1
+        assert [round(gap) for gap in gaps[1:9]] == [1] * 8
+        assert asyncio.get_running_loop().time() - began < 211
+
+    play(scene)
+
+
+def test_an_error_of_one_instance_concerns_its_waiter_only(play: Callable[..., None]) -> None:
+    def tell(instance_id: str, at: float) -> Row:
+        if instance_id == instance(2):
+            raise RowFails("no right to see it", "FORBIDDEN")
+        return row("RUNNING" if at < 300 else "SUCCEEDED", age=HOUR)
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = tell
+        one, two, three = (s.wait_for(n) for n in (1, 2, 3))
+        verdict = await two.verdict()
+        assert isinstance(verdict, Failed)
+        assert (verdict.kind, "no right to see it" in verdict.message) == ("auth", True)
+        assert 60 <= s.saagie.now() < 90
+        assert not one.task.done()
+        assert not three.task.done()
+        assert len([line for line in two.log.lines if "no right" in line]) == 1
+        assert isinstance(await one.verdict(), Ended)
+        assert isinstance(await three.verdict(), Ended)
+        assert one.log.lines == three.log.lines == []
+
+    play(scene)
+
+
+def test_errors_of_all_instances_are_the_platforms_trouble_and_waited_out(play: Callable[..., None]) -> None:
+    def tell(_: str, at: float) -> Row:
+        if at < HOUR:
+            raise RowFails("database away", "INTERNAL_ERROR")
+        return row("SUCCEEDED")
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = tell
+        waiting = [s.wait_for(n) for n in range(1, 4)]
+        assert await all_end(waiting)
+        assert len(waiting[0].log.lines) == 1
+
+    play(scene, debug=False)
+
+
+def test_a_refused_document_is_halved_until_the_culprit_stands_alone(play: Callable[..., None]) -> None:
+    bad = instance(77)
+
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: refusal("Variable has an invalid value") if bad in asked.ids else None
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 120 else "SUCCEEDED", age=HOUR)
+        waiting = {n: s.wait_for(n) for n in range(1, 101)}
+        verdict = await waiting[77].verdict()
+        assert isinstance(verdict, Failed)
+        assert (verdict.kind, "invalid value" in verdict.message) == ("api", True)
+        later = [asked for asked in s.saagie.looks if 5 < asked.at < 55]
+        assert {len(asked.ids) for asked in later} == {99, 1}  # it is asked for alone from then on
+        del waiting[77]
+        assert await all_end(waiting.values())
+
+    play(scene, debug=False)
+
+
+def test_the_size_that_worked_is_remembered(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: web.Response(status=413) if len(asked.ids) > 30 else None
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
+        waiting = [s.wait_for(n) for n in range(1, 101)]
+        assert await all_end(waiting)
+        later = [asked for asked in s.saagie.looks if asked.at > 5]
+        assert max(len(asked.ids) for asked in later) <= 30
+        assert not any(s.saagie.refuse(asked) for asked in later)
+
+    play(scene, debug=False)
+
+
+def test_a_platform_that_refuses_every_document_is_away_and_blames_no_instance(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: refusal("Internal error") if asked.at < 1000 else None
+        s.saagie.tell = lambda *_: row("SUCCEEDED")
+        waiting = [s.wait_for(n) for n in range(1, 65)]
+        assert await all_end(waiting)
+        assert len(s.saagie.looks) < 400
+        assert len(waiting[0].log.lines) == 2
+
+    play(scene, debug=False)
+
+
+def test_an_outage_pauses_the_connection_and_ends_nobody(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: web.Response(status=503) if 30 < asked.at < 1230 else None
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 1000 else "SUCCEEDED", age=HOUR)
+        waiting = [s.wait_for(n) for n in range(1, 251)]
+        assert await all_end(waiting)
+        for one in waiting:
+            lost, back = one.log.lines
+            assert "Saagie is away" in lost
+            assert "503" in lost
+            assert "Saagie answers again" in back
+        during = [asked for asked in s.saagie.looks if 31 < asked.at < 1230]
+        assert 20 <= len(during) < 60  # one batch goes ahead, at most once a minute or so
+        assert s.saagie.now() < 1230 + 75
+
+    play(scene, debug=False)
+
+
+def test_an_unreachable_platform_is_an_outage_too(play: Callable[..., None], unused_tcp_port: int) -> None:
+    async def scene(s: Scene) -> None:
+        good = s.saagie.url
+        s.saagie.url = f"http://127.0.0.1:{unused_tcp_port}"
+        s.edit_connection()
+        s.saagie.tell = lambda *_: row("SUCCEEDED")
+        one = s.wait_for(1)
+        await asyncio.sleep(90)
+        assert len(one.log.lines) == 1
+        s.saagie.url = good  # an edited connection is picked up
+        s.edit_connection()
+        assert isinstance(await one.verdict(), Ended)
+
+    play(scene)
+
+
+def test_retry_after_is_honoured(play: Callable[..., None]) -> None:
+    def refuse(asked: Any) -> web.Response | None:
+        return web.Response(status=429, headers={"Retry-After": "200"}) if asked.at < 5 else None
+
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = refuse
+        s.saagie.tell = lambda *_: row("SUCCEEDED")
+        assert isinstance(await s.wait_for(1).verdict(), Ended)
+        first, second = s.saagie.looks
+        assert 200 <= second.at - first.at < 202
+
+    play(scene)
+
+
+def test_a_late_comer_is_told_of_the_outage(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: web.Response(status=502) if asked.at < 100 else None
+        s.saagie.tell = lambda *_: row("SUCCEEDED")
+        first = s.wait_for(1)
+        await asyncio.sleep(20)
+        late = s.wait_for(2)
+        await asyncio.gather(first.verdict(), late.verdict())
+        assert ["away" in line for line in late.log.lines] == [True, False]
+
+    play(scene)
+
+
+def test_a_lost_token_is_replaced_once_for_all(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
+        waiting = [s.wait_for(n) for n in range(1, 401)]
+        await asyncio.sleep(25)
+        s.saagie.tokens.clear()
+        assert await all_end(waiting)
+        assert len(s.saagie.logins) == 2
+        assert waiting[0].log.lines == []
+
+    play(scene, debug=False)
+
+
+def test_a_refused_login_ends_the_waiters_after_ten_minutes(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        waiting = [s.wait_for(n) for n in range(1, 4)]
+        await asyncio.sleep(30)
+        s.saagie.password = "changed"
+        s.saagie.tokens.clear()
+        verdicts = [await one.verdict() for one in waiting]
+        assert all(isinstance(verdict, Failed) and verdict.kind == "auth" for verdict in verdicts)
+        assert 630 <= s.saagie.now() < 720
+        assert 10 <= len(s.saagie.logins) <= 13  # once a minute, for all together
+        assert len(waiting[0].log.lines) == 1
+        assert "changed" not in str(verdicts)
+        assert "correct horse" not in str(verdicts) + waiting[0].log.lines[0]
+
+    play(scene)
+
+
+def test_a_changed_password_is_picked_up_from_the_connection(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 400 else "SUCCEEDED", age=HOUR)
+        one = s.wait_for(1)
+        await asyncio.sleep(30)
+        s.saagie.password = "changed"
+        s.saagie.tokens.clear()
+        await asyncio.sleep(100)
+        s.edit_connection(password="changed")
+        await asyncio.sleep(65)
+        assert one.log.lines[-1].startswith("Saagie answers again")
+        assert isinstance(await one.verdict(), Ended)
+
+    play(scene)
+
+
+def test_a_connection_that_airflow_does_not_have_is_tried_for_ten_minutes(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.conn_id = "saagie_nowhere"
+        verdict = await s.wait_for(1).verdict()
+        assert isinstance(verdict, Failed)
+        assert (verdict.kind, "saagie_nowhere" in verdict.message) == ("auth", True)
+        assert 600 <= s.saagie.now() < 700
+
+    play(scene)
+
+
+def test_an_instance_that_is_null_once_is_not_gone(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: None if at < 4 else row("SUCCEEDED")
+        assert isinstance(await s.wait_for(1).verdict(), Ended)
+
+    play(scene)
+
+
+def test_an_instance_that_is_null_twice_is_gone(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: None
+        verdict = await s.wait_for(1).verdict()
+        assert isinstance(verdict, Failed)
+        assert verdict.kind == "gone"
+        assert len(s.saagie.looks) == 2
+
+    play(scene)
+
+
+def test_unknown_passes_or_is_believed_after_its_grace(play: Callable[..., None]) -> None:
+    def tell(instance_id: str, at: float) -> Row:
+        if instance_id == instance(1):
+            return row("UNKNOWN" if 20 < at < 70 else "RUNNING" if at < 150 else "SUCCEEDED", age=HOUR)
+        return row("UNKNOWN", age=HOUR)
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = tell
+        passing, lasting = s.wait_for(1, unknown_grace=60), s.wait_for(2, unknown_grace=60)
+        verdict = await lasting.verdict()
+        assert isinstance(verdict, Ended)
+        assert verdict.instance.status == "UNKNOWN"
+        assert 60 <= s.saagie.now() < 75
+        verdict = await passing.verdict()
+        assert isinstance(verdict, Ended)
+        assert verdict.instance.status == "SUCCEEDED"
+
+    play(scene)
+
+
+def test_a_status_of_a_later_platform_is_on_its_way(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("HIBERNATING" if at < 50 else "SUCCEEDED", age=HOUR)
+        one = s.wait_for(1)
+        assert isinstance(await one.verdict(), Ended)
+        assert len(one.log.lines) == 1
+        assert "HIBERNATING" in one.log.lines[0]
+
+    play(scene)
+
+
+def test_an_end_in_the_last_interval_counts_at_the_deadline(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 2 else "SUCCEEDED", age=HOUR)
+        one = s.wait_for(1, deadline=4, poll_interval=600)
+        assert isinstance(await one.verdict(), Ended)
+        assert s.saagie.now() < 4.5
+
+    play(scene)
+
+
+def test_the_deadline_holds_in_an_outage_and_where_nothing_is_answered(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        s.saagie.refuse = lambda asked: web.Response(status=503) if asked.at > 20 else None
+        verdict = await s.wait_for(1, deadline=100).verdict()
+        assert verdict == StillOnItsWay(was_read=False)
+        assert 100 <= s.saagie.now() < 103.5
+
+    play(scene)
+
+
+def test_many_deadlines_at_once_share_their_last_look(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        waiting = [s.wait_for(n, deadline=33, poll_interval=600) for n in range(1, 101)]
+        verdicts = {await one.verdict() for one in waiting}
+        assert verdicts == {StillOnItsWay(was_read=True)}
+        assert len([asked for asked in s.saagie.looks if asked.at > 30]) <= 3
+
+    play(scene, debug=False)
+
+
+def test_a_waiter_that_leaves_disturbs_nobody(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
+        stays, leaves = s.wait_for(1), s.wait_for(2)
+        await asyncio.sleep(20)
+        await leaves.leave()
+        assert isinstance(await stays.verdict(), Ended)
+        assert all(instance(2) not in asked.ids for asked in s.saagie.looks if asked.at > 20.5)
+        assert len(s.saagie.logins) == 1
+
+    play(scene)
+
+
+def test_the_last_one_out_closes_and_the_next_one_opens_anew(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING")
+        one = s.wait_for(1)
+        await asyncio.sleep(5)
+        await one.leave()
+        await asyncio.sleep(0.1)
+        assert not watcher._watchers[asyncio.get_running_loop()]
+        assert not watcher._tasks
+        s.saagie.tell = lambda *_: row("SUCCEEDED")
+        assert isinstance(await s.wait_for(1).verdict(), Ended)
+        assert len(s.saagie.logins) == 2
+
+    play(scene)
+
+
+def test_a_stop_under_way_keeps_the_session_open(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING")
+        s.saagie.stop_seconds = 3
+        one = s.wait_for(1)
+        await asyncio.sleep(5)
+        stopping = s.stop(1)
+        await asyncio.sleep(1)
+        await one.leave()
+        assert await stopping == ["Saagie was asked to stop it."]
+        assert s.saagie.stopped == [instance(1)]
+        assert len(s.saagie.logins) == 1
+
+    play(scene)
+
+
+def test_a_stop_works_where_nobody_waits(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        await s.stop(1)
+        assert s.saagie.stopped == [instance(1)]
+        assert s.saagie.looks == []
+
+    play(scene)
+
+
+def test_a_stop_is_tried_once_and_its_failure_logged_with_the_link(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: web.Response(status=500) if asked.operation == "stopJobInstance" else None
+        (line,) = await s.stop(1, job_id="j", project_id="p")
+        assert f"/project/p/job/j/instances/{instance(1)}" in line
+        assert "HTTP 500" in line
+        assert len(s.saagie.asked) == 1
+
+    play(scene)
+
+
+def test_a_stop_without_an_answer_is_given_up_after_ten_seconds(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.stop_seconds = 15
+        (line,) = await s.stop(1)
+        assert "within 10 s" in line
+        assert s.saagie.now() < 11
+
+    play(scene)
+
+
+def test_a_short_break_is_not_worth_a_line(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
+        broken = iter([web.Response(status=502)])
+        s.saagie.refuse = lambda asked: next(broken, None) if asked.at > 20 else None
+        one = s.wait_for(1)
+        assert isinstance(await one.verdict(), Ended)
+        assert one.log.lines == []
+
+    play(scene)
+
+
+def test_a_mistake_of_ours_reaches_the_waiters_instead_of_leaving_them_for_ever(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING")
+        one = s.wait_for(1)
+        await asyncio.sleep(5)
+        one.waiter.poll_interval = "ten"  # type: ignore[assignment]
+        with pytest.raises(TypeError):
+            await one.verdict()
+
+    play(scene)
+
+
+def test_lines_of_many_logs_come_in_one_request_and_each_goes_to_its_own(play: Callable[..., None]) -> None:
+    def log_of(instance_id: str, at: float) -> list[tuple[str, str]]:
+        return [("STDOUT", f"{instance_id} {n}") for n in range(int(at))]
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 40 else "SUCCEEDED", age=HOUR)
+        s.saagie.log_of = log_of
+        waiting = [s.wait_for(n, stream_logs=True) for n in range(1, 41)]
+        await asyncio.gather(*(one.verdict() for one in waiting))
+        for one in waiting:
+            assert one.log.lines == [f"[job] {one.waiter.instance_id} {n}" for n in range(one.waiter.lines_seen)]
+            assert one.waiter.lines_seen >= 40
+        of_logs = [asked for asked in s.saagie.asked if asked.operation == "watchLogs"]
+        assert {len(asked.ids) for asked in of_logs} == {40}
+
+    play(scene)
+
+
+def test_a_log_that_cannot_be_read_delays_the_end_by_three_seconds_at_most(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: web.Response(status=500) if asked.operation == "watchLogs" else None
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
+        one = s.wait_for(1, stream_logs=True)
+        assert isinstance(await one.verdict(), Ended)
+        assert s.saagie.now() - s.saagie.looks[-1].at < 3.2
+        assert len(one.log.lines) == 1
+        assert "could not be read in time" in one.log.lines[0]
+
+    play(scene)
+
+
+def test_a_request_for_many_logs_that_is_refused_is_made_smaller(play: Callable[..., None]) -> None:
+    def refuse(asked: Any) -> web.Response | None:
+        return web.Response(status=400) if asked.operation == "watchLogs" and len(asked.ids) > 3 else None
+
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = refuse
+        s.saagie.log_of = lambda *_: [("STDERR", "a"), ("STDOUT", "b")]
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
+        waiting = [s.wait_for(n, stream_logs=True) for n in range(1, 11)]
+        await asyncio.gather(*(one.verdict() for one in waiting))
+        assert all(one.log.lines == ["[job stderr] a", "[job] b"] for one in waiting)
+
+    play(scene)
+
+
+def test_lines_are_logged_in_the_context_of_their_waiter(play: Callable[..., None]) -> None:
+    from contextvars import ContextVar
+
+    whose: ContextVar[str] = ContextVar("whose", default="nobody")
+    heard: list[tuple[str, str]] = []
+
+    class Hearing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append((whose.get(), record.getMessage()))
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
+        s.saagie.log_of = lambda instance_id, _: [("STDOUT", instance_id)]
+        waiting = []
+        for n in (1, 2):
+            whose.set(instance(n))
+            waiting.append(s.wait_for(n, stream_logs=True))
+            waiting[-1].log.addHandler(Hearing())
+            await asyncio.sleep(0)
+        await asyncio.gather(*(one.verdict() for one in waiting))
+        assert sorted(heard) == [(instance(n), f"[job] {instance(n)}") for n in (1, 2)]
+
+    play(scene)
