@@ -38,7 +38,12 @@ def test_a_chain_of_mapped_tasks_deploys_runs_senses_and_purges(
     names = [f"{dag.dag_id} {letter}" for letter in "ab"]
     with dag:
         deploy = SaagieCreateOrUpgradeJobOperator.partial(
-            task_id="deploy", project_name="Demo", file="job.py", runtime_version="3.11", command_line="python {file}"
+            task_id="deploy",
+            project_name="Demo",
+            file="job.py",
+            runtime_version="3.11",
+            command_line="python {file}",
+            resources={"memory": {"limit": 1.0}},
         ).expand(job_name=names)
         run = SaagieRunJobOperator.partial(task_id="run", deferrable=deferrable, poll_interval=1).expand(
             job_id=deploy.output
@@ -55,7 +60,9 @@ def test_a_chain_of_mapped_tasks_deploys_runs_senses_and_purges(
         ["deploy", "run", "wait", "purge"], "success"
     )
     jobs = client.jobs.list_for_project(client.get_project_id("Demo"))["jobs"]
-    assert [job["countJobInstance"] for job in jobs if job["name"] in names] == [0, 0]
+    made = [job for job in jobs if job["name"] in names]
+    assert [job["countJobInstance"] for job in made] == [0, 0]
+    assert [job["resources"]["memory"]["limit"] for job in made] == [1.0, 1.0]
 
 
 def test_ids_names_and_paths_are_templates() -> None:

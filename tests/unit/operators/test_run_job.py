@@ -55,6 +55,17 @@ def test_a_good_run_returns_the_instance_and_tells_where_it_is(
     assert "hello from the job" in "".join(capfd.readouterr())
 
 
+def test_a_platforms_admin_sees_who_ran_what(
+    run_task: Any, make_job: Any, emulator: EmulatorProcess, deferrable: bool
+) -> None:
+    job_id = make_job(QUICK)
+    run_task(job_id=job_id, deferrable=deferrable)
+    run = next(row for row in reversed(emulator.requests()) if row["operation"] == "runJob")
+    assert run["variables"] == {"jobId": job_id}
+    for part in ("airflow-provider-saagie/", "dag=dag_", "run=manual__", "task=run", "try=1"):
+        assert part in run["user_agent"]
+
+
 def test_the_outputs_of_the_job_are_an_xcom(run_task: Any, make_job: Any, deferrable: bool) -> None:
     job_id = make_job("import os\nopen(os.environ['SAAGIE_OUTPUT_VARS_PATH'], 'w').write('rows=42\\n')")
     assert run_task(job_id=job_id, deferrable=deferrable).xcoms["outputs"] == {"rows": "42"}
