@@ -3,4 +3,5 @@
 from pathlib import Path
 
 print("Reading the orders of last night")
-Path("orders.csv").read_text()
+if not Path("orders.csv").exists():
+    raise FileNotFoundError("orders.csv is missing: were the orders of last night exported?")
