@@ -195,7 +195,7 @@ class SaagieInstanceSkipped(SaagieInstanceFailed):
     """The platform skipped the instance."""
 
 
-class SaagieWaitTimeout(SaagieError):
+class SaagieWaitTimeout(SaagieError, TimeoutError):
     """An instance did not end in the time that we were told to wait for it.
 
     :param instance_id: the instance, which may go on running.

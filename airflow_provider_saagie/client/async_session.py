@@ -86,19 +86,25 @@ class AsyncSession:
         """
         with closing(steps):
             try:
-                call = next(steps)
+                step = next(steps)
                 while True:
                     try:
-                        data = await self.send(call)
+                        data = await self._take(step)
                     except SaagieError as error:
-                        call = steps.throw(error)
+                        step = steps.throw(error)
                     else:
-                        call = steps.send(data)
+                        step = steps.send(data)
             except StopIteration as end:
                 result: T = end.value
                 return result
             except SaagieError as error:
                 raise core.located(error, self.settings) from error.__cause__
+
+    async def _take(self, step: Call | core.Pause) -> dict[str, Any]:
+        if isinstance(step, core.Pause):
+            await self._sleep(step.seconds)
+            return {}
+        return await self.send(step)
 
     async def send(self, call: Call) -> dict[str, Any]:
         """Send one call.

@@ -11,7 +11,18 @@ from uuid import UUID
 
 from airflow_provider_saagie.exceptions import SaagieValidationError
 
-__all__ = ["alerting", "date_before", "existing_file", "identifier", "identifiers", "resources", "schedule", "text"]
+__all__ = [
+    "alerting",
+    "date_before",
+    "existing_file",
+    "identifier",
+    "identifiers",
+    "number",
+    "numbers",
+    "resources",
+    "schedule",
+    "text",
+]
 
 ALERT_STATUSES = (
     "REQUESTED", "QUEUED", "RUNNING", "FAILED", "KILLED", "KILLING", "SUCCEEDED", "UNKNOWN", "AWAITING", "SKIPPED",
@@ -35,6 +46,21 @@ def identifier(name: str, value: object) -> str:
             f"`{name}` is {value!r}: it should be a UUID such as f5fce22d-2152-4a01-8c6a-4c2eb4808b6d, as it stands "
             "in Saagie's addresses."
         ) from None
+
+
+def number(name: str, value: object) -> int:
+    """Check a version's or a platform's number; the reference takes versions as texts too."""
+    text_of_it = str(value).strip()
+    if isinstance(value, bool) or not text_of_it.isdecimal():
+        raise SaagieValidationError(f"`{name}` is {value!r}: it should be a whole number.")
+    return int(text_of_it)
+
+
+def numbers(name: str, values: object) -> list[int]:
+    """Check a list of numbers."""
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise SaagieValidationError(f"`{name}` is {values!r}: it should be a list of numbers.")
+    return [number(name, value) for value in values]
 
 
 def identifiers(name: str, values: object) -> list[str]:

@@ -44,6 +44,7 @@ __all__ = [
     "Fault",
     "NotGraphQL",
     "Outcome",
+    "Pause",
     "Refused",
     "Steps",
     "Upload",
@@ -92,8 +93,18 @@ class Call:
     upload: Upload | None = None
 
 
+@dataclass(frozen=True)
+class Pause:
+    """A step that asks for time to pass, where a method waits for something.
+
+    :param seconds: how much.
+    """
+
+    seconds: float
+
+
 T = TypeVar("T")
-Steps: TypeAlias = Generator[Call, dict[str, Any], T]
+Steps: TypeAlias = Generator[Call | Pause, dict[str, Any], T]
 """What a client method is made of: it yields calls, is sent their data, and returns its result. A session runs it."""
 
 

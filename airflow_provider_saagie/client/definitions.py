@@ -14,12 +14,15 @@ from airflow_provider_saagie.exceptions import SaagieNotFound
 __all__ = [
     "JobSummary",
     "delete",
+    "duplicate",
     "find_by_name",
+    "generate_description_by_ai",
     "get_id",
     "get_info",
     "get_info_by_alias",
     "list_for_project",
     "list_for_project_minimal",
+    "move_job",
     "read_summary",
 ]
 
@@ -129,6 +132,29 @@ def get_info_by_alias(
 def delete(job_id: str) -> Steps[dict[str, Any]]:
     """Delete a job with its versions and instances (``deleteJob``)."""
     return (yield Call("deleteJob", {"jobId": checks.identifier("job_id", job_id)}))
+
+
+def duplicate(job_id: str) -> Steps[dict[str, Any]]:
+    """Copy a job within its project (``duplicateJob``)."""
+    data = yield Call("duplicateJob", {"jobId": checks.identifier("job_id", job_id)})
+    return {"duplicateJob": answers.needed(data, "duplicateJob", operation="duplicateJob")}
+
+
+def move_job(job_id: str, target_platform_id: int, target_project_id: str) -> Steps[dict[str, Any]]:
+    """Move a job to another project, which may be on another platform (``moveJob``)."""
+    variables = {
+        "jobId": checks.identifier("job_id", job_id),
+        "targetPlatformId": checks.number("target_platform_id", target_platform_id),
+        "targetProjectId": checks.identifier("target_project_id", target_project_id),
+    }
+    return {"moveJob": answers.needed((yield Call("moveJob", variables)), "moveJob", operation="moveJob")}
+
+
+def generate_description_by_ai(job_id: str) -> Steps[dict[str, Any]]:
+    """Have the platform write the job's description (``editJobWithAiGeneratedDescription``)."""
+    operation = "editJobWithAiGeneratedDescription"
+    data = yield Call(operation, {"jobId": checks.identifier("job_id", job_id)})
+    return {operation: answers.needed(data, operation, operation=operation)}
 
 
 def _limits(instances_limit: int | None, versions_limit: int | None, only_current: bool) -> dict[str, Any]:

@@ -5,9 +5,11 @@ Each method is a line: what it does stands in the module of its noun beside this
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_saagie.client import definitions, deployment, instances
+from airflow_provider_saagie.client import definitions, deployment, instances, running, transfer
+from airflow_provider_saagie.client import versions as version_calls
 from airflow_provider_saagie.client.deployment import JobChange
 
 if TYPE_CHECKING:
@@ -251,6 +253,37 @@ class Jobs:
         )
         return self._session.run(deployment.edit(job_id, change))
 
+    def upgrade_by_name(
+        self,
+        job_name: str,
+        project_name: str,
+        file: str | None = None,
+        use_previous_artifact: bool = True,
+        runtime_version: str | None = None,
+        command_line: str | None = None,
+        release_note: str | None = None,
+        extra_technology: str | None = None,
+        extra_technology_version: str | None = None,
+        source_url: str = "",
+    ) -> dict[str, Any]:
+        """Add a version to the job of a name (``addJobVersion``); otherwise as :meth:`upgrade`.
+
+        :param job_name: the job's name, to the letter.
+        :param project_name: the project's name, to the letter.
+        :raises SaagieNotFound: listing what there is.
+        """
+        return self.upgrade(
+            self.get_id(job_name, project_name),
+            file=file,
+            use_previous_artifact=use_previous_artifact,
+            runtime_version=runtime_version,
+            command_line=command_line,
+            release_note=release_note or "",
+            extra_technology=extra_technology,
+            extra_technology_version=extra_technology_version,
+            source_url=source_url,
+        )
+
     def create_or_upgrade(
         self,
         job_name: str,
@@ -307,6 +340,88 @@ class Jobs:
         )
         return self._session.run(deployment.create_or_upgrade(project_id, change))
 
+    def rollback(self, job_id: str, version_number: str | int) -> dict[str, Any]:
+        """Make an earlier version the current one (``rollbackJobVersion``).
+
+        :param job_id: the job's UUID.
+        :param version_number: the version's number.
+        :return: ``{"rollbackJobVersion": {"id": …, "versions": [{"number": 2, "isCurrent": False}, …]}}``.
+        """
+        return self._session.run(version_calls.rollback(job_id, version_number))
+
+    def delete_versions(self, job_id: str, versions: list[str] | list[int]) -> dict[str, Any]:
+        """Delete versions that are not the current one, and belong to no pipeline (``deleteJobVersions``).
+
+        :param job_id: the job's UUID.
+        :param versions: the versions' numbers.
+        :return: ``{"deleteJobVersions": [{"number": 1, "success": True}, …]}``.
+        """
+        return self._session.run(version_calls.delete_versions(job_id, versions))
+
+    def duplicate(self, job_id: str) -> dict[str, Any]:
+        """Copy a job within its project (``duplicateJob``).
+
+        :param job_id: the job's UUID.
+        :return: ``{"duplicateJob": {"id": …, "name": "Copy of …"}}``.
+        """
+        return self._session.run(definitions.duplicate(job_id))
+
+    def move_job(self, job_id: str, target_platform_id: int, target_project_id: str) -> dict[str, Any]:
+        """Move a job to another project, which may be on another platform (``moveJob``).
+
+        :param job_id: the job's UUID.
+        :param target_platform_id: the number of the platform to move it to.
+        :param target_project_id: the UUID of the project to move it to.
+        :return: ``{"moveJob": "…"}``, the job's new UUID.
+        """
+        return self._session.run(definitions.move_job(job_id, target_platform_id, target_project_id))
+
+    def generate_description_by_ai(self, job_id: str) -> dict[str, Any]:
+        """Have the platform write the job's description (``editJobWithAiGeneratedDescription``).
+
+        The platform sends the job's code to a third party for that. Newer platforms no longer serve it, and refuse.
+
+        :param job_id: the job's UUID.
+        :return: ``{"editJobWithAiGeneratedDescription": {"id": …, "description": …, …}}``.
+        :raises SaagieApiError: with the platform's own refusal.
+        """
+        return self._session.run(definitions.generate_description_by_ai(job_id))
+
+    def export(
+        self,
+        job_id: str,
+        output_folder: str,
+        error_folder: str | None = "",
+        versions_limit: int | None = None,
+        versions_only_current: bool = False,
+    ) -> bool:
+        """Write a job's settings, and its versions' files, into a folder; see ``client/transfer.py`` for its layout.
+
+        :param job_id: the job's UUID.
+        :param output_folder: the folder to make the job's folder in.
+        :param error_folder: a folder in which the job's id is noted where the export fails.
+        :param versions_limit: how many versions, the newest first; None for all.
+        :param versions_only_current: whether to export only the current version.
+        :return: True; whatever fails is raised, and leaves no half folder.
+        """
+        return transfer.export(
+            self._session,
+            job_id,
+            output_folder,
+            error_folder=error_folder,
+            versions_limit=versions_limit,
+            versions_only_current=versions_only_current,
+        )
+
+    def import_from_json(self, project_id: str, path_to_folder: str) -> bool:
+        """Make a job of what :meth:`export` wrote, with its current version.
+
+        :param project_id: the UUID of the project to make it in.
+        :param path_to_folder: the exported job's folder, or one that holds it.
+        :return: True; whatever fails is raised.
+        """
+        return transfer.import_from_json(self._session, project_id, path_to_folder)
+
     def delete(self, job_id: str) -> dict[str, Any]:
         """Delete a job with its versions and instances (``deleteJob``).
 
@@ -324,6 +439,18 @@ class Jobs:
         """
         return self._session.run(instances.run(job_id))
 
+    def run_with_callback(self, job_id: str, freq: int = 10, timeout: int = -1) -> tuple[str, str]:
+        """Start a job and wait for its end, however it ends (``runJob``, ``jobInstance``).
+
+        :param job_id: the job's UUID.
+        :param freq: seconds between two looks.
+        :param timeout: seconds to wait at most; -1 for no limit.
+        :return: the last status, such as ``"SUCCEEDED"``, and the instance's id.
+        :raises SaagieWaitTimeout: (a ``TimeoutError``) when ``timeout`` passes; the instance is left running.
+        :raises SaagieOutcomeUnknown: where the answer to ``runJob`` was lost, so that the job may run.
+        """
+        return self._session.run(running.run_with_callback(job_id, freq, timeout))
+
     def stop(self, job_instance_id: str) -> dict[str, Any]:
         """Ask for an instance to be stopped (``stopJobInstance``).
 
@@ -339,6 +466,15 @@ class Jobs:
         :return: ``{"countJobInstancesBySelector": [{"selector": "ALL", "count": 0}, …]}``.
         """
         return self._session.run(instances.count_by_selector(job_id))
+
+    def count_instances_by_status(self, job_id: str) -> dict[str, Any]:
+        """Count as :meth:`count_deletable_instances_by_status` does; deprecated in its favour, as in the reference."""
+        warnings.warn(
+            "count_instances_by_status is deprecated: use count_deletable_instances_by_status.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.count_deletable_instances_by_status(job_id)
 
     def count_deletable_instances_by_date(self, job_id: str, date_before: str) -> dict[str, Any]:
         """Count the instances before a date that could be deleted (``countJobInstancesByDate``).

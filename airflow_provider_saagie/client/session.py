@@ -96,19 +96,25 @@ class Session:
         """
         with closing(steps):
             try:
-                call = next(steps)
+                step = next(steps)
                 while True:
                     try:
-                        data = self.send(call)
+                        data = self._take(step)
                     except SaagieError as error:
-                        call = steps.throw(error)
+                        step = steps.throw(error)
                     else:
-                        call = steps.send(data)
+                        step = steps.send(data)
             except StopIteration as end:
                 result: T = end.value
                 return result
             except SaagieError as error:
                 raise core.located(error, self.settings) from error.__cause__
+
+    def _take(self, step: Call | core.Pause) -> dict[str, Any]:
+        if isinstance(step, core.Pause):
+            self._sleep(step.seconds)
+            return {}
+        return self.send(step)
 
     def send(self, call: Call) -> dict[str, Any]:
         """Send one call.

@@ -1,18 +1,38 @@
-"""Files between the platform and us, in pieces: nothing is ever whole in memory."""
+"""Files between the platform and us, in pieces: nothing is ever whole in memory.
+
+An exported job is a folder, in the layout of the reference's client, so that each reads the other's::
+
+    JOB_ID/
+    ├── job.json             what get_info gives, with the names of technology and catalogue beside the id
+    └── version/NUMBER/FILE  the file of each version that has one
+"""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import logging
+import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_saagie.client import answers, checks
+from airflow_provider_saagie.client.core import Call, Steps
+from airflow_provider_saagie.client.definitions import get_info
+from airflow_provider_saagie.client.deployment import JobChange, create
+from airflow_provider_saagie.exceptions import SaagieError, SaagieNotFound, SaagieProtocolError, SaagieValidationError
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.session import Session
 
-__all__ = ["same_content"]
+__all__ = ["export", "import_from_json", "same_content"]
 
 PIECE = 1024 * 1024
+SECONDS_BETWEEN_LINES = 10.0
+
+log = logging.getLogger(__name__)
 
 
 def same_content(path: Path, session: Session, download_url: str) -> bool:
@@ -24,6 +44,189 @@ def same_content(path: Path, session: Session, download_url: str) -> bool:
     :raises SaagieError: where the copy can't be read.
     """
     return _digest(_pieces(path)) == _digest(session.download(download_url))
+
+
+def export(
+    session: Session,
+    job_id: str,
+    output_folder: str,
+    *,
+    error_folder: str | None,
+    versions_limit: int | None,
+    versions_only_current: bool,
+) -> bool:
+    """Write a job's settings and files into a folder, which appears whole or not at all.
+
+    :param session: whose platform has the job.
+    :param job_id: the job's UUID.
+    :param output_folder: where to make the job's folder; one that is there is replaced.
+    :param error_folder: where to note the job's id if this fails; the error is raised all the same.
+    :param versions_limit: how many versions, the newest first; None for all.
+    :param versions_only_current: whether to export only the current version.
+    :return: True.
+    :raises SaagieError: the kind that fits.
+    """
+    try:
+        job_id = checks.identifier("job_id", job_id)
+        job = session.run(_read_for_export(job_id, versions_limit, versions_only_current))
+        _write_folder(session, Path(output_folder).expanduser(), job_id, job)
+    except (SaagieError, OSError) as error:
+        _note(error_folder, job_id)
+        if isinstance(error, OSError):
+            raise SaagieValidationError(
+                f"The job {job_id} can't be written to {str(output_folder)!r}: {error.strerror or error}. "
+                "No half folder was left."
+            ) from error
+        raise
+    log.info("Exported the job %s to %s.", job_id, Path(output_folder) / job_id)
+    return True
+
+
+def import_from_json(session: Session, project_id: str, path_to_folder: str) -> bool:
+    """Make a job of an exported folder, with its current version.
+
+    :param session: whose platform is to have the job.
+    :param project_id: the UUID of the project to make it in.
+    :param path_to_folder: the exported job's folder, or one that holds it.
+    :return: True.
+    :raises SaagieValidationError: where the folder holds no job that can be read; nothing was made then.
+    :raises SaagieError: the kind that fits; the message says whether a job was made.
+    """
+    project_id = checks.identifier("project_id", project_id)
+    file = _find_job_file(Path(path_to_folder).expanduser())
+    change = _change_of(file)
+    made = session.run(create(project_id, change))
+    log.info("Imported the job %r as %s.", change.job_name, made["data"]["createJob"]["id"])
+    return True
+
+
+def _read_for_export(job_id: str, versions_limit: int | None, only_current: bool) -> Steps[dict[str, Any]]:
+    job: dict[str, Any] = (yield from get_info(job_id, 1, versions_limit, only_current))["job"]
+    technology_id = (job.get("technology") or {}).get("id")
+    for catalog in answers.rows((yield Call("repositories")), "repositories"):
+        for technology in answers.rows(catalog, "technologies"):
+            if technology.get("id") == technology_id:
+                named = {"name": technology.get("label"), "technology_catalog": catalog.get("name")}
+                return {**job, "technology": {"id": technology_id, **named}}
+    raise SaagieNotFound(
+        f"repositories: no catalogue has the technology {technology_id} of the job {job_id} any more, without which "
+        "the job can't be made anew: not exported.",
+        operation="repositories",
+    )
+
+
+def _write_folder(session: Session, output: Path, job_id: str, job: dict[str, Any]) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".saagie-export-", dir=output) as scratch:
+        folder = Path(scratch) / job_id
+        folder.mkdir()
+        (folder / "job.json").write_text(json.dumps(job, indent=4, ensure_ascii=False), "utf-8")
+        for version in answers.rows(job, "versions"):
+            package = version.get("packageInfo")
+            if package:
+                number = checks.number("version", version.get("number"))
+                place = folder / "version" / str(number)
+                place.mkdir(parents=True)
+                name = plain_name(package.get("name"), f"the file of version {number}")
+                _download(session, str(package.get("downloadUrl") or ""), place / name)
+        target = output / job_id
+        if target.exists():
+            target.rename(Path(scratch) / "replaced")
+        folder.rename(target)
+
+
+def _download(session: Session, download_url: str, target: Path) -> None:
+    """Write a file of the platform to disk, with a line in the log now and then."""
+    written, last_line = 0, time.monotonic()
+    with target.open("wb") as file:
+        for piece in session.download(download_url):
+            file.write(piece)
+            written += len(piece)
+            if time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
+                last_line = time.monotonic()
+                log.info("Downloading %s: %.0f MiB so far.", target.name, written / PIECE)
+
+
+def plain_name(name: object, what: str) -> str:
+    """Check that a name which comes from elsewhere is one of a file, not a path that leads out of a folder.
+
+    :param name: the name.
+    :param what: what it names, for the error.
+    :raises SaagieProtocolError: where it is anything else.
+    """
+    if (
+        not isinstance(name, str)
+        or name in ("", ".", "..")
+        or any(character in "/\\" or ord(character) < 32 for character in name)
+        or len(name.encode("utf-8", "surrogatepass")) > 255
+    ):
+        raise SaagieProtocolError(f"The platform calls {what} {str(name)[:80]!r}, which is no name of a file: refused.")
+    return name
+
+
+def _note(error_folder: str | None, job_id: str) -> None:
+    if error_folder:
+        folder = Path(error_folder).expanduser() / "jobs"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "jobs_error.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{job_id}\n")
+
+
+def _find_job_file(folder: Path) -> Path:
+    found = sorted(folder.rglob("job.json")) if folder.is_dir() else []
+    if len(found) != 1:
+        what = f"holds {len(found)} of them" if found else "holds none" if folder.is_dir() else "is no folder"
+        raise SaagieValidationError(
+            f"`path_to_folder` {str(folder)!r} should hold one exported job, with its job.json: it {what}."
+        )
+    return found[0]
+
+
+def _change_of(file: Path) -> JobChange:
+    try:
+        job = json.loads(file.read_text("utf-8"))
+        version = next(version for version in job["versions"] if version["isCurrent"])
+        extra = version.get("extraTechnology") or {}
+        alerting = job.get("alerting") or {}
+        return JobChange(
+            job_name=job["name"],
+            file=_package(file.parent, version),
+            description=job.get("description"),
+            category=job["category"],
+            technology=job["technology"]["name"],
+            technology_catalog=job["technology"]["technology_catalog"],
+            runtime_version=version["runtimeVersion"],
+            command_line=version["commandLine"],
+            release_note=version.get("releaseNote"),
+            extra_technology=extra.get("language"),
+            extra_technology_version=extra.get("version"),
+            cron_scheduling=job.get("cronScheduling") if job.get("isScheduled", True) else None,
+            schedule_timezone=job.get("scheduleTimezone") or "UTC",
+            resources=_given(job.get("resources")),
+            emails=alerting.get("emails") or None,
+            status_list=(alerting.get("statusList") or None) if alerting.get("emails") else None,
+            source_url=version.get("sourceUrl"),
+            docker_info=_given(version.get("dockerInfo")),
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+        raise SaagieValidationError(
+            f"{str(file)!r} is no exported job ({type(error).__name__}: {error}): nothing was made."
+        ) from error
+
+
+def _package(folder: Path, version: dict[str, Any]) -> str | None:
+    """Find the file of the current version; nothing that leads out of the job's folder."""
+    place = folder / "version" / str(checks.number("version", version["number"]))
+    files = sorted(place.iterdir()) if place.is_dir() else []
+    if not files:
+        return None
+    if len(files) > 1 or files[0].is_symlink() or not files[0].is_file():
+        raise SaagieValidationError(f"{str(place)!r} should hold the version's file alone, and no link.")
+    return str(files[0])
+
+
+def _given(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    return {key: inner for key, inner in value.items() if inner is not None} if value else None
 
 
 def _digest(pieces: Iterable[bytes]) -> bytes:

@@ -1,0 +1,61 @@
+"""Run a job and wait for its end, for those who wait in their own process."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from airflow_provider_saagie.client import instances
+from airflow_provider_saagie.client.core import Pause, Steps
+from airflow_provider_saagie.client.status import UNKNOWN_GRACE, is_final
+from airflow_provider_saagie.exceptions import SaagieInstanceGone, SaagieValidationError, SaagieWaitTimeout
+
+__all__ = ["run_with_callback"]
+
+log = logging.getLogger(__name__)
+
+
+def run_with_callback(
+    job_id: str, freq: float, timeout: float, *, now: Callable[[], float] = time.monotonic
+) -> Steps[tuple[str, str]]:
+    """Start a job and look at it until it has ended, however it ends.
+
+    :param job_id: the job's UUID.
+    :param freq: seconds between two looks.
+    :param timeout: seconds to wait at most; -1 for no limit.
+    :param now: the clock (tests pass their own).
+    :return: the last status and the instance's id.
+    :raises SaagieWaitTimeout: when ``timeout`` passes; the instance is left running.
+    :raises SaagieInstanceGone: where the instance is deleted meanwhile.
+    """
+    if isinstance(freq, bool) or not isinstance(freq, int | float) or freq <= 0:
+        raise SaagieValidationError(f"`freq` is {freq!r}: it should be a number of seconds above 0.")
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or (timeout < 0 and timeout != -1):
+        raise SaagieValidationError(f"`timeout` is {timeout!r}: it should be a number of seconds, or -1 for no limit.")
+    started = yield from instances.run(job_id)
+    instance_id = str(started["runJob"]["id"])
+    begin = now()
+    status, nulls, unknown_since = str(started["runJob"]["status"]), 0, None
+    log.info("The job %s runs as the instance %s.", job_id, instance_id)
+    while True:
+        instance = yield from instances.read_instance(instance_id)
+        nulls = 0 if instance else nulls + 1
+        if nulls == 2:
+            raise SaagieInstanceGone(f"The instance {instance_id} of the job {job_id} was deleted while it ran.")
+        if instance:
+            if instance.status != status:
+                log.info("The instance %s is %s, after %.0f s.", instance_id, instance.status, now() - begin)
+            status = instance.status
+            unknown_since = (unknown_since or now()) if status == "UNKNOWN" else None
+            believed = unknown_since is None or now() - unknown_since >= UNKNOWN_GRACE
+            if is_final(status) and believed:
+                return status, instance_id
+        left = float("inf") if timeout == -1 else begin + timeout - now()
+        if left <= 0:
+            raise SaagieWaitTimeout(
+                f"The instance {instance_id} of the job {job_id} was still {status} after {timeout:g} s. It goes on; "
+                "stop it with jobs.stop() if it is not wanted any more.",
+                instance_id=instance_id,
+            )
+        yield Pause(min(freq, left))
