@@ -53,6 +53,7 @@ __all__ = [
     "download_url",
     "is_lost_token",
     "is_not_graphql",
+    "is_web_page",
     "located",
     "login_body",
     "meaning",
@@ -286,6 +287,11 @@ def check_download(path: str, settings: Settings) -> None:
             operation="download",
             host=settings.base_url,
         )
+
+
+def is_web_page(path: str, headers: Mapping[str, str]) -> bool:
+    """Say whether a download came as a web page though it is none: a proxy's or a login's, most likely."""
+    return "text/html" in headers.get("Content-Type", "") and not path.lower().endswith((".html", ".htm"))
 
 
 def download_url(path: str, settings: Settings) -> str:

@@ -208,7 +208,7 @@ class Session:
             )
         except (requests.exceptions.RequestException, OSError) as error:
             return _broken(error)
-        if answer.status_code == 200:
+        if answer.status_code == 200 and not core.is_web_page(path, answer.headers):
             return _Stream(answer)
         with answer:
             return core.Refused(answer.status_code, answer.headers, answer.text)

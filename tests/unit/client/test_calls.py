@@ -8,9 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_saagie.client import definitions, deployment, instances, logs, projects, purge
+from airflow_provider_saagie.client import (
+    definitions,
+    deployment,
+    instances,
+    logs,
+    projects,
+    purge,
+    running,
+    versions,
+)
 from airflow_provider_saagie.client.deployment import JobChange
-from airflow_provider_saagie.exceptions import SaagieNotFound, SaagieValidationError
+from airflow_provider_saagie.exceptions import (
+    SaagieApiError,
+    SaagieNotFound,
+    SaagieValidationError,
+    SaagieWaitTimeout,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -250,4 +264,61 @@ def test_a_date_without_a_timezone_is_refused(run: Run, date: str, emulator: Emu
     before = emulator.requests()
     with pytest.raises(SaagieValidationError, match="date_before"):
         run(instances.delete_instances_by_date(NOBODY, date, None, None))
+    assert emulator.requests() == before
+
+
+def test_versions_are_rolled_back_and_deleted(run: Run, project_id: str, script: Path) -> None:
+    job_id = make(run, project_id, script)
+    for _ in range(2):
+        run(deployment.upgrade(job_id, JobChange()))
+    rolled = run(versions.rollback(job_id, "1"))["rollbackJobVersion"]
+    assert rolled["id"] == job_id
+    assert {row["number"]: row["isCurrent"] for row in rolled["versions"]} == {1: True, 2: False, 3: False}
+    assert run(versions.delete_versions(job_id, ["2", 3])) == {
+        "deleteJobVersions": [{"number": 2, "success": True}, {"number": 3, "success": True}]
+    }
+
+
+def test_a_job_is_copied_and_moved(run: Run, project_id: str, script: Path, emulator: EmulatorProcess) -> None:
+    job_id = make(run, project_id, script)
+    copy = run(definitions.duplicate(job_id))["duplicateJob"]
+    assert set(copy) == {"id", "name"}
+    assert copy["id"] != job_id
+    with pytest.raises(SaagieApiError, match="moveJob"):
+        run(definitions.move_job(job_id, emulator.platform, NOBODY))
+
+
+def test_a_platform_without_ai_refuses_in_its_own_words(run: Run, project_id: str, script: Path) -> None:
+    with pytest.raises(SaagieApiError, match="editJobWithAiGeneratedDescription") as caught:
+        run(definitions.generate_description_by_ai(make(run, project_id, script)))
+    assert caught.value.messages
+
+
+@pytest.mark.parametrize(("code", "status"), [("print(1)", "SUCCEEDED"), ("raise SystemExit(1)", "FAILED")])
+def test_running_with_a_callback_gives_the_last_status(
+    run: Run, project_id: str, tmp_path: Path, code: str, status: str
+) -> None:
+    file = tmp_path / "job.py"
+    file.write_text(f"import time\ntime.sleep(0.3)\n{code}\n")
+    job_id = make(run, project_id, file)
+    last, instance_id = run(running.run_with_callback(job_id, 0.1, 20))
+    assert last == status
+    assert run(instances.read_instance(instance_id)).status == status
+
+
+def test_running_with_a_callback_leaves_the_instance_at_its_timeout(run: Run, project_id: str, tmp_path: Path) -> None:
+    file = tmp_path / "long.py"
+    file.write_text("import time\ntime.sleep(60)\n")
+    with pytest.raises(TimeoutError, match=r"still RUNNING after 0\.5 s") as caught:
+        run(running.run_with_callback(make(run, project_id, file), 0.1, 0.5))
+    assert isinstance(caught.value, SaagieWaitTimeout)
+    assert run(instances.read_instance(caught.value.instance_id)).status == "RUNNING"
+    run(instances.stop(caught.value.instance_id))
+
+
+@pytest.mark.parametrize(("freq", "timeout"), [(0, -1), (-1, 5), ("a", 5), (1, -2), (1, "b"), (True, 1)])
+def test_running_with_wrong_times_starts_nothing(run: Run, emulator: EmulatorProcess, freq: Any, timeout: Any) -> None:
+    before = emulator.requests()
+    with pytest.raises(SaagieValidationError, match=r"freq|timeout"):
+        run(running.run_with_callback(NOBODY, freq, timeout))
     assert emulator.requests() == before
