@@ -15,12 +15,13 @@ from gql import FileVar, GraphQLRequest
 from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.exceptions import TransportError, TransportProtocolError
 
-from airflow_provider_saagie.client import core
+from airflow_provider_saagie.client import calls, core, outcomes
 from airflow_provider_saagie.client.documents import document
 from airflow_provider_saagie.exceptions import SaagieError
 
 if TYPE_CHECKING:
-    from airflow_provider_saagie.client.core import Call, Outcome, Steps
+    from airflow_provider_saagie.client.calls import Call, Steps
+    from airflow_provider_saagie.client.outcomes import Outcome
     from airflow_provider_saagie.client.settings import Settings
 
 __all__ = ["AsyncSession"]
@@ -28,19 +29,19 @@ __all__ = ["AsyncSession"]
 T = TypeVar("T")
 
 # The most specific first: the first that fits wins. A test walks aiohttp's exceptions, so that none is left out.
-FAULTS: tuple[tuple[type[BaseException], core.Fault], ...] = (
-    (aiohttp.ClientConnectorDNSError, core.Fault.UNKNOWN_NAME),
-    (aiohttp.InvalidURL, core.Fault.UNKNOWN_NAME),
-    (aiohttp.ClientProxyConnectionError, core.Fault.PROXY),
-    (aiohttp.ClientHttpProxyError, core.Fault.PROXY),
-    (aiohttp.ClientSSLError, core.Fault.TLS),
-    (aiohttp.ServerFingerprintMismatch, core.Fault.TLS),
-    (aiohttp.ConnectionTimeoutError, core.Fault.CONNECT_TIMEOUT),
-    (aiohttp.ClientConnectorError, core.Fault.UNREACHABLE),
-    (aiohttp.ServerTimeoutError, core.Fault.TIMEOUT),
-    (TimeoutError, core.Fault.TIMEOUT),
-    (aiohttp.ClientError, core.Fault.LOST),
-    (OSError, core.Fault.LOST),
+FAULTS: tuple[tuple[type[BaseException], outcomes.Fault], ...] = (
+    (aiohttp.ClientConnectorDNSError, outcomes.Fault.UNKNOWN_NAME),
+    (aiohttp.InvalidURL, outcomes.Fault.UNKNOWN_NAME),
+    (aiohttp.ClientProxyConnectionError, outcomes.Fault.PROXY),
+    (aiohttp.ClientHttpProxyError, outcomes.Fault.PROXY),
+    (aiohttp.ClientSSLError, outcomes.Fault.TLS),
+    (aiohttp.ServerFingerprintMismatch, outcomes.Fault.TLS),
+    (aiohttp.ConnectionTimeoutError, outcomes.Fault.CONNECT_TIMEOUT),
+    (aiohttp.ClientConnectorError, outcomes.Fault.UNREACHABLE),
+    (aiohttp.ServerTimeoutError, outcomes.Fault.TIMEOUT),
+    (TimeoutError, outcomes.Fault.TIMEOUT),
+    (aiohttp.ClientError, outcomes.Fault.LOST),
+    (OSError, outcomes.Fault.LOST),
 )
 
 
@@ -100,8 +101,8 @@ class AsyncSession:
             except SaagieError as error:
                 raise core.located(error, self.settings) from error.__cause__
 
-    async def _take(self, step: Call | core.Pause) -> dict[str, Any]:
-        if isinstance(step, core.Pause):
+    async def _take(self, step: Call | calls.Pause) -> dict[str, Any]:
+        if isinstance(step, calls.Pause):
             await self._sleep(step.seconds)
             return {}
         return await self.send(step)
@@ -144,7 +145,7 @@ class AsyncSession:
             if self._token is None or self._token == instead_of:
                 self._token = None
                 outcome = await self._repeat(self._exchange_login, is_mutation=False)
-                assert not isinstance(outcome, core.Answer)  # noqa: S101 - a login is no GraphQL
+                assert not isinstance(outcome, outcomes.Answer)  # noqa: S101 - a login is no GraphQL
                 self._token = core.token_of(outcome, self.settings)
                 self.settings.mask(self._token)
             return self._token
@@ -187,12 +188,12 @@ class AsyncSession:
                 extra_args=self._arguments(token),
             )
         except TransportProtocolError:  # its text holds the whole body: not shown
-            return core.Refused(200)
+            return outcomes.Refused(200)
         except TransportError as error:
             return _outcome_of(error.__cause__ or error)
         except (AttributeError, TypeError):  # JSON, but no object: gql does not expect that
-            return core.Refused(200)
-        return core.Answer(result.data, tuple(result.errors or ()))  # type: ignore[arg-type]  # as sent: plain dicts
+            return outcomes.Refused(200)
+        return outcomes.Answer(result.data, tuple(result.errors or ()))  # type: ignore[arg-type]  # as sent: plain dicts
 
     async def _exchange_text(self, body: dict[str, Any], token: str) -> Outcome:
         try:
@@ -200,17 +201,17 @@ class AsyncSession:
                 self.settings.projects_url, json=body, ssl=self._tls, **self._arguments(token)
             ) as response:
                 answer = await response.json(content_type=None)
-        except core.NotGraphQL as error:
+        except outcomes.NotGraphQL as error:
             return error.refused
         except ValueError:  # no JSON
-            return core.Refused(200)
+            return outcomes.Refused(200)
         except (aiohttp.ClientError, OSError) as error:
             return _broken(error)
         if not isinstance(answer, dict) or not answer.keys() & {"data", "errors"}:
-            return core.Refused(200)
-        return core.Answer(answer.get("data"), tuple(answer.get("errors") or ()))
+            return outcomes.Refused(200)
+        return outcomes.Answer(answer.get("data"), tuple(answer.get("errors") or ()))
 
-    async def _exchange_login(self) -> core.Refused | core.Broken:
+    async def _exchange_login(self) -> outcomes.Refused | outcomes.Broken:
         headers, body = core.login_body(self.settings)
         try:
             async with self._http().post(
@@ -222,7 +223,7 @@ class AsyncSession:
                 allow_redirects=False,
                 raise_for_status=False,
             ) as response:
-                return core.Refused(response.status, response.headers, await response.text(errors="replace"))
+                return outcomes.Refused(response.status, response.headers, await response.text(errors="replace"))
         except (aiohttp.ClientError, OSError) as error:
             return _broken(error)
 
@@ -245,17 +246,17 @@ def _trusting(bundle: str) -> ssl.SSLContext:
 
 async def _keep_from_gql(response: aiohttp.ClientResponse) -> None:
     """Stop gql from reading an answer whose meaning is in its status, or which is no JSON."""
-    if core.is_not_graphql(response.status, response.headers):
+    if outcomes.is_not_graphql(response.status, response.headers):
         body = await response.text(errors="replace")
-        raise core.NotGraphQL(core.Refused(response.status, response.headers, body))
+        raise outcomes.NotGraphQL(outcomes.Refused(response.status, response.headers, body))
 
 
-def _outcome_of(error: BaseException) -> core.Refused | core.Broken:
-    return error.refused if isinstance(error, core.NotGraphQL) else _broken(error)
+def _outcome_of(error: BaseException) -> outcomes.Refused | outcomes.Broken:
+    return error.refused if isinstance(error, outcomes.NotGraphQL) else _broken(error)
 
 
-def _broken(error: BaseException) -> core.Broken:
+def _broken(error: BaseException) -> outcomes.Broken:
     for kind, fault in FAULTS:
         if isinstance(error, kind):
-            return core.Broken(fault, str(error))
+            return outcomes.Broken(fault, str(error))
     raise error  # a mistake of ours, not the network's

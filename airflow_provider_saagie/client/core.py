@@ -1,35 +1,22 @@
-"""Decides, without I/O: what an answer means, and whether to ask again, and when.
-
-The sessions turn whatever happens into one of three outcomes and ask here what follows::
-
-    Answer    the platform answered in GraphQL, with data, errors or both
-    Refused   it answered with another HTTP status, or with something that is no GraphQL
-    Broken    there was no whole answer: a Fault says how far the request can have come
-"""
+"""Decides, without I/O: what an outcome means, and whether to ask again, and when."""
 
 from __future__ import annotations
 
-import enum
-import json
 import random
 import re
-from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 from urllib.parse import urlsplit
 
+from airflow_provider_saagie.client.outcomes import Answer, Broken, Fault, Outcome, Refused
+from airflow_provider_saagie.client.refusals import error_of_answer, error_of_broken, error_of_refused, shown
 from airflow_provider_saagie.exceptions import (
-    SaagieApiError,
     SaagieAuthError,
-    SaagieConnectionError,
     SaagieError,
-    SaagieNotFound,
     SaagieOutcomeUnknown,
     SaagieProtocolError,
-    SaagieTimeout,
 )
 
 if TYPE_CHECKING:
@@ -38,21 +25,10 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.client.settings import Settings
 
 __all__ = [
-    "Answer",
-    "Broken",
-    "Call",
-    "Fault",
-    "NotGraphQL",
-    "Outcome",
-    "Pause",
-    "Refused",
-    "Steps",
-    "Upload",
     "check_download",
     "decisions",
     "download_url",
     "is_lost_token",
-    "is_not_graphql",
     "is_web_page",
     "located",
     "login_body",
@@ -62,121 +38,9 @@ __all__ = [
     "worth_repeating",
 ]
 
-SHOWN_OF_A_BODY = 400
 LONGEST_WAIT = 30.0
 LONGEST_RETRY_AFTER = 120.0
 LOGIN = "login"
-
-
-@dataclass(frozen=True)
-class Upload:
-    """A file that goes with a call, read from disk while it is sent.
-
-    :param path: the file.
-    :param name: the name that the platform shall know it by.
-    """
-
-    path: Path
-    name: str
-
-
-@dataclass(frozen=True)
-class Call:
-    """One request to Saagie, as a value.
-
-    :param operation: the operation's name in ``graphql/*.graphql``.
-    :param variables: its variables.
-    :param upload: a file for the variable ``$file``.
-    """
-
-    operation: str
-    variables: Mapping[str, Any] = field(default_factory=dict)
-    upload: Upload | None = None
-
-
-@dataclass(frozen=True)
-class Pause:
-    """A step that asks for time to pass, where a method waits for something.
-
-    :param seconds: how much.
-    """
-
-    seconds: float
-
-
-T = TypeVar("T")
-Steps: TypeAlias = Generator[Call | Pause, dict[str, Any], T]
-"""What a client method is made of: it yields calls, is sent their data, and returns its result. A session runs it."""
-
-
-class Fault(enum.Enum):
-    """How a request broke. The value says whether it can have reached the platform."""
-
-    UNKNOWN_NAME = (False, "its name could not be resolved")
-    UNREACHABLE = (False, "the connection was refused or could not be made")
-    PROXY = (False, "the proxy refused or could not be reached")
-    TLS = (False, "its TLS certificate was not accepted")
-    CONNECT_TIMEOUT = (False, "no connection could be made in time")
-    TIMEOUT = (True, "no answer came in time")
-    LOST = (True, "the connection broke before the answer was whole")
-
-    @property
-    def may_have_arrived(self) -> bool:
-        """Whether the platform can have seen the request."""
-        return self.value[0]
-
-    @property
-    def words(self) -> str:
-        """What happened, to stand behind "could not be reached: "."""
-        return self.value[1]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The platform answered in GraphQL."""
-
-    data: dict[str, Any] | None
-    errors: tuple[Mapping[str, Any], ...] = ()
-
-
-@dataclass(frozen=True)
-class Refused:
-    """An answer that is not GraphQL's: another status, a redirect, a web page."""
-
-    status: int
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: str = field(default="", repr=False)
-
-
-@dataclass(frozen=True)
-class Broken:
-    """There was no whole answer.
-
-    :param fault: how it broke.
-    :param detail: the library's words, without secrets.
-    """
-
-    fault: Fault
-    detail: str = ""
-
-
-Outcome: TypeAlias = Answer | Refused | Broken
-
-
-class NotGraphQL(Exception):
-    """Carries a refusal out of gql's transport, which would read the body for its own purposes.
-
-    :param refused: the answer.
-    """
-
-    def __init__(self, refused: Refused) -> None:
-        super().__init__(f"HTTP {refused.status}")
-        self.refused = refused
-
-
-def is_not_graphql(status: int, headers: Mapping[str, str]) -> bool:
-    """Say whether an answer's meaning is in its status, or whether its body is no JSON."""
-    return status != 200 or "json" not in headers.get("Content-Type", "json")
 
 
 def meaning(operation: str, outcome: Outcome, settings: Settings, *, is_mutation: bool) -> dict[str, Any]:
@@ -200,15 +64,15 @@ def meaning(operation: str, outcome: Outcome, settings: Settings, *, is_mutation
                 status=200,
             )
         case Answer(errors=errors):
-            raise _api_error(operation, errors, settings)
+            raise error_of_answer(operation, errors, settings)
         case Broken():
-            lost = _broken(operation, outcome, settings)
+            lost = error_of_broken(operation, outcome, settings)
             if not outcome.fault.may_have_arrived:
                 raise lost
         case Refused(status=status) if 200 <= status < 300 or status >= 500:
-            lost = _refused(operation, outcome, settings)
+            lost = error_of_refused(operation, outcome, settings)
         case Refused():
-            raise _refused(operation, outcome, settings)
+            raise error_of_refused(operation, outcome, settings)
     if is_mutation:
         _raise_unknown(operation, lost, settings)
     raise lost
@@ -283,7 +147,7 @@ def check_download(path: str, settings: Settings) -> None:
     """
     if not path.startswith("/") or path.startswith("//") or "\\" in path or "@" in path.split("/")[0]:
         raise SaagieProtocolError(
-            f"download: {settings.base_url} names {_shown(path, settings)!r}, which is no path on that host: refused.",
+            f"download: {settings.base_url} names {shown(path, settings)!r}, which is no path on that host: refused.",
             operation="download",
             host=settings.base_url,
         )
@@ -312,7 +176,7 @@ def token_of(outcome: Refused | Broken, settings: Settings) -> str:
     :raises SaagieError: the kind that fits; nothing of the body is ever shown.
     """
     if isinstance(outcome, Broken):
-        raise _broken(LOGIN, outcome, settings)
+        raise error_of_broken(LOGIN, outcome, settings)
     if outcome.status in (400, 401, 403, 404):
         raise SaagieAuthError(
             f"{settings.base_url} refused the login of {settings.login!r} in the realm {settings.realm!r} "
@@ -321,7 +185,7 @@ def token_of(outcome: Refused | Broken, settings: Settings) -> str:
             host=settings.base_url,
         )
     if outcome.status != 200:
-        raise _refused(LOGIN, Refused(outcome.status, outcome.headers), settings)
+        raise error_of_refused(LOGIN, Refused(outcome.status, outcome.headers), settings)
     token = outcome.body.strip()
     if not re.fullmatch(r"[\x21-\x7e]{1,16384}", token) or token.startswith("<"):
         raise SaagieProtocolError(
@@ -364,142 +228,3 @@ def _raise_unknown(operation: str, cause: SaagieError, settings: Settings) -> No
         operation=operation,
         host=settings.base_url,
     ) from cause
-
-
-def _broken(operation: str, outcome: Broken, settings: Settings) -> SaagieConnectionError:
-    kind = SaagieTimeout if outcome.fault in (Fault.TIMEOUT, Fault.CONNECT_TIMEOUT) else SaagieConnectionError
-    advice = {
-        Fault.UNKNOWN_NAME: "check the connection's host.",
-        Fault.TLS: "set the connection's `verify` to the path of a CA bundle that knows the platform's certificate.",
-        Fault.PROXY: "check the connection's `proxy`.",
-        Fault.TIMEOUT: f"the connection's `timeout` is {settings.timeout:g} s.",
-        Fault.CONNECT_TIMEOUT: f"check the network; the connection's `timeout` is {settings.timeout:g} s.",
-    }.get(outcome.fault, "check the connection's host and the network.")
-    detail = f" ({_shown(outcome.detail, settings)})" if outcome.detail else ""
-    return kind(
-        f"{operation}: {settings.base_url} could not be asked: {outcome.fault.words}{detail}; {advice}",
-        operation=operation,
-        host=settings.base_url,
-    )
-
-
-def _refused(operation: str, outcome: Refused, settings: Settings) -> SaagieError:
-    host, status = settings.base_url, outcome.status
-    errors = _errors_in(outcome.body)
-    said = "; ".join(_message_of(error) for error in errors) or _shown(outcome.body, settings)
-    quoted = f" It said: {said}" if said else ""
-    if 300 <= status < 400:
-        target = next((value for name, value in outcome.headers.items() if name.lower() == "location"), "nowhere")
-        return SaagieProtocolError(
-            f"{operation}: {host} redirects to {_shown(target, settings)}, and redirects are not followed, since they "
-            "could carry the password to another host: set the connection's host to the address itself.",
-            operation=operation,
-            host=host,
-            status=status,
-        )
-    if status == 401:
-        return SaagieAuthError(
-            f"{operation}: {host} does not accept the token that it has just given to {settings.login!r}: "
-            f"check the login's rights on platform {settings.platform_id}.{quoted}",
-            operation=operation,
-            host=host,
-        )
-    if status == 403:
-        return SaagieAuthError(
-            f"{operation}: {host} denies {settings.login!r} the right to do this on platform {settings.platform_id}: "
-            f"ask its administrator for the role that it needs.{quoted}",
-            operation=operation,
-            host=host,
-        )
-    if status == 404:
-        return SaagieNotFound(
-            f"{operation}: {host} has no platform {settings.platform_id}, or {settings.login!r} may not see it: "
-            f"check `platform_id` in the connection.{quoted}",
-            operation=operation,
-            host=host,
-            status=status,
-        )
-    if status == 429:
-        return SaagieConnectionError(
-            f"{operation}: {host} asks for fewer requests (HTTP 429), also after repeating: try again later.{quoted}",
-            operation=operation,
-            host=host,
-        )
-    if status >= 500:
-        return SaagieConnectionError(
-            f"{operation}: {host} is in trouble (HTTP {status}): try again later.{quoted}",
-            operation=operation,
-            host=host,
-        )
-    if status >= 400:
-        return SaagieApiError(
-            f"{operation}: {host} refused the request (HTTP {status}).{quoted}",
-            operation=operation,
-            host=host,
-            messages=tuple(_message_of(error) for error in errors),
-            status=status,
-        )
-    return SaagieProtocolError(
-        f"{operation}: {host} answered with something that is no GraphQL answer (a login or proxy page?): "
-        f"check that the connection's host is a Saagie platform.{quoted}",
-        operation=operation,
-        host=host,
-        status=status,
-    )
-
-
-# The platform's classifications, as far as they are more than "refused": see docs/assumptions.md.
-_KIND_OF_CLASSIFICATION = {"NOT_FOUND": SaagieNotFound, "FORBIDDEN": SaagieAuthError, "UNAUTHORIZED": SaagieAuthError}
-
-
-def _api_error(operation: str, errors: tuple[Mapping[str, Any], ...], settings: Settings) -> SaagieError:
-    messages = tuple(dict.fromkeys(_message_of(error) for error in errors))
-    extensions = errors[0].get("extensions") if isinstance(errors[0], Mapping) else None
-    classification = extensions.get("classification") if isinstance(extensions, Mapping) else None
-    classification = str(classification) if classification is not None else None
-    path = errors[0].get("path") if isinstance(errors[0], Mapping) else None
-    text = f"{operation}: {settings.base_url} refused: {'; '.join(messages)}"
-    if classification:
-        text += f" ({classification})"
-    kind = _KIND_OF_CLASSIFICATION.get(classification or "", SaagieApiError)
-    if kind is SaagieAuthError:
-        return SaagieAuthError(
-            f"{text}. Ask the platform's administrator for the role that {settings.login!r} needs.",
-            operation=operation,
-            host=settings.base_url,
-        )
-    assert issubclass(kind, SaagieApiError)  # noqa: S101 - the table above holds no other
-    return kind(
-        text,
-        operation=operation,
-        host=settings.base_url,
-        messages=messages,
-        classification=classification,
-        path=tuple(path) if isinstance(path, list) else (),
-    )
-
-
-def _errors_in(body: str) -> list[Mapping[str, Any]]:
-    try:
-        answer = json.loads(body)
-    except ValueError:
-        return []
-    errors = answer.get("errors") if isinstance(answer, Mapping) else None
-    return [error for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []
-
-
-def _message_of(error: object) -> str:
-    message = error.get("message") if isinstance(error, Mapping) else None
-    return str(message)[:SHOWN_OF_A_BODY] if message else "(no message)"
-
-
-def _shown(text: str, settings: Settings) -> str:
-    """Cut a text of foreign origin down to what a log may show: one line, no secrets, no more than 400 characters."""
-    without = text
-    for secret in (settings.password, settings.proxy or ""):
-        if secret:
-            without = without.replace(secret, "***")
-    without = re.sub(r"(?i)bearer\s+\S+", "Bearer ***", without)
-    without = re.sub(r"://[^/@\s]+@", "://***@", without)
-    without = re.sub(r"\s+", " ", re.sub(r"<[^>]{0,400}>", " ", without)).strip()
-    return without if len(without) <= SHOWN_OF_A_BODY else without[: SHOWN_OF_A_BODY - 1] + "…"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_saagie.client import answers, checks
-from airflow_provider_saagie.client.core import Call, Steps
+from airflow_provider_saagie.client.calls import Call, Steps
 from airflow_provider_saagie.client.instances import with_status
 from airflow_provider_saagie.client.projects import get_project_id, listed
 from airflow_provider_saagie.exceptions import SaagieNotFound

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from airflow_provider_saagie.client import answers, checks
-from airflow_provider_saagie.client.core import Call, Steps, Upload
+from airflow_provider_saagie.client.calls import Call, Steps, Upload
 from airflow_provider_saagie.client.definitions import find_by_name
 from airflow_provider_saagie.client.projects import get_project_technologies
 from airflow_provider_saagie.client.technologies import check_runtime, find_technology

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_saagie.client import answers, checks
-from airflow_provider_saagie.client.core import Call, Steps
+from airflow_provider_saagie.client.calls import Call, Steps
 
 __all__ = [
     "JobInstance",

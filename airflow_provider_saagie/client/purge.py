@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from airflow_provider_saagie.client import answers, checks
-from airflow_provider_saagie.client.core import Call, Steps
+from airflow_provider_saagie.client.calls import Call, Steps
 from airflow_provider_saagie.client.instances import SELECTORS, JobInstance, delete_instances
 
 __all__ = ["Criteria", "choose", "delete_chosen", "list_deletable"]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from airflow_provider_saagie.client import instances
-from airflow_provider_saagie.client.core import Pause, Steps
+from airflow_provider_saagie.client.calls import Pause, Steps
 from airflow_provider_saagie.client.status import UNKNOWN_GRACE, is_final
 from airflow_provider_saagie.exceptions import SaagieInstanceGone, SaagieValidationError, SaagieWaitTimeout
 

@@ -15,12 +15,13 @@ from gql import FileVar, GraphQLRequest
 from gql.transport.exceptions import TransportError, TransportProtocolError
 from gql.transport.requests import RequestsHTTPTransport
 
-from airflow_provider_saagie.client import core
+from airflow_provider_saagie.client import calls, core, outcomes
 from airflow_provider_saagie.client.documents import document
 from airflow_provider_saagie.exceptions import SaagieError
 
 if TYPE_CHECKING:
-    from airflow_provider_saagie.client.core import Call, Outcome, Steps
+    from airflow_provider_saagie.client.calls import Call, Steps
+    from airflow_provider_saagie.client.outcomes import Outcome
     from airflow_provider_saagie.client.settings import Settings
 
 __all__ = ["Session"]
@@ -28,21 +29,21 @@ __all__ = ["Session"]
 T = TypeVar("T")
 
 # The most specific first: the first that fits wins. A test walks requests' exceptions, so that none is left out.
-FAULTS: tuple[tuple[type[BaseException], core.Fault], ...] = (
-    (urllib3.exceptions.NameResolutionError, core.Fault.UNKNOWN_NAME),
-    (requests.exceptions.ProxyError, core.Fault.PROXY),
-    (requests.exceptions.SSLError, core.Fault.TLS),
-    (requests.exceptions.ConnectTimeout, core.Fault.CONNECT_TIMEOUT),
-    (urllib3.exceptions.NewConnectionError, core.Fault.UNREACHABLE),
-    (requests.exceptions.Timeout, core.Fault.TIMEOUT),
-    (urllib3.exceptions.ReadTimeoutError, core.Fault.TIMEOUT),
-    (requests.exceptions.InvalidURL, core.Fault.UNKNOWN_NAME),
-    (requests.exceptions.RequestException, core.Fault.LOST),
-    (OSError, core.Fault.LOST),
+FAULTS: tuple[tuple[type[BaseException], outcomes.Fault], ...] = (
+    (urllib3.exceptions.NameResolutionError, outcomes.Fault.UNKNOWN_NAME),
+    (requests.exceptions.ProxyError, outcomes.Fault.PROXY),
+    (requests.exceptions.SSLError, outcomes.Fault.TLS),
+    (requests.exceptions.ConnectTimeout, outcomes.Fault.CONNECT_TIMEOUT),
+    (urllib3.exceptions.NewConnectionError, outcomes.Fault.UNREACHABLE),
+    (requests.exceptions.Timeout, outcomes.Fault.TIMEOUT),
+    (urllib3.exceptions.ReadTimeoutError, outcomes.Fault.TIMEOUT),
+    (requests.exceptions.InvalidURL, outcomes.Fault.UNKNOWN_NAME),
+    (requests.exceptions.RequestException, outcomes.Fault.LOST),
+    (OSError, outcomes.Fault.LOST),
 )
 
 
-class _Stream(core.Answer):
+class _Stream(outcomes.Answer):
     """A download under way."""
 
     def __init__(self, answer: requests.Response) -> None:
@@ -110,8 +111,8 @@ class Session:
             except SaagieError as error:
                 raise core.located(error, self.settings) from error.__cause__
 
-    def _take(self, step: Call | core.Pause) -> dict[str, Any]:
-        if isinstance(step, core.Pause):
+    def _take(self, step: Call | calls.Pause) -> dict[str, Any]:
+        if isinstance(step, calls.Pause):
             self._sleep(step.seconds)
             return {}
         return self.send(step)
@@ -157,7 +158,7 @@ class Session:
         self._http.headers.pop("Authorization", None)
         self._has_token = False
         outcome = self._repeat(self._exchange_login, is_mutation=False)
-        assert not isinstance(outcome, core.Answer)  # noqa: S101 - a login is no GraphQL
+        assert not isinstance(outcome, outcomes.Answer)  # noqa: S101 - a login is no GraphQL
         token = core.token_of(outcome, self.settings)
         self.settings.mask(token)
         self._http.headers["Authorization"] = f"Bearer {token}"
@@ -194,12 +195,12 @@ class Session:
                 upload_files=call.upload is not None,
             )
         except TransportProtocolError:  # its text holds the whole body: not shown
-            return core.Refused(200)
+            return outcomes.Refused(200)
         except TransportError as error:
             return _outcome_of(error.__cause__ or error)
         except (AttributeError, TypeError):  # JSON, but no object: gql does not expect that
-            return core.Refused(200)
-        return core.Answer(result.data, tuple(result.errors or ()))  # type: ignore[arg-type]  # as sent: plain dicts
+            return outcomes.Refused(200)
+        return outcomes.Answer(result.data, tuple(result.errors or ()))  # type: ignore[arg-type]  # as sent: plain dicts
 
     def _exchange_download(self, path: str) -> Outcome:
         try:
@@ -211,9 +212,9 @@ class Session:
         if answer.status_code == 200 and not core.is_web_page(path, answer.headers):
             return _Stream(answer)
         with answer:
-            return core.Refused(answer.status_code, answer.headers, answer.text)
+            return outcomes.Refused(answer.status_code, answer.headers, answer.text)
 
-    def _exchange_login(self) -> core.Refused | core.Broken:
+    def _exchange_login(self) -> outcomes.Refused | outcomes.Broken:
         headers, body = core.login_body(self.settings)
         try:
             answer = self._http.post(
@@ -221,27 +222,27 @@ class Session:
             )
         except (requests.exceptions.RequestException, OSError) as error:
             return _broken(error)
-        return core.Refused(answer.status_code, answer.headers, answer.text)
+        return outcomes.Refused(answer.status_code, answer.headers, answer.text)
 
 
 def _keep_from_gql(answer: requests.Response, *_: object, **__: object) -> None:
     """Stop gql from reading an answer whose meaning is in its status, or which is no JSON."""
-    if core.is_not_graphql(answer.status_code, answer.headers):
-        raise core.NotGraphQL(core.Refused(answer.status_code, answer.headers, answer.text))
+    if outcomes.is_not_graphql(answer.status_code, answer.headers):
+        raise outcomes.NotGraphQL(outcomes.Refused(answer.status_code, answer.headers, answer.text))
 
 
-def _outcome_of(error: BaseException) -> core.Refused | core.Broken:
-    return error.refused if isinstance(error, core.NotGraphQL) else _broken(error)
+def _outcome_of(error: BaseException) -> outcomes.Refused | outcomes.Broken:
+    return error.refused if isinstance(error, outcomes.NotGraphQL) else _broken(error)
 
 
-def _broken(error: BaseException) -> core.Broken:
+def _broken(error: BaseException) -> outcomes.Broken:
     """Find the fault in an error, or in one that it wraps: urllib3's sit in requests' arguments."""
     chain = [error]
     while (inner := _wrapped(chain[-1])) is not None and inner not in chain:
         chain.append(inner)
     for kind, fault in FAULTS:
         if any(isinstance(link, kind) for link in chain):
-            return core.Broken(fault, str(chain[-1]))
+            return outcomes.Broken(fault, str(chain[-1]))
     raise error  # a mistake of ours, not the network's
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from airflow_provider_saagie.client import answers
-from airflow_provider_saagie.client.core import Call, Steps
+from airflow_provider_saagie.client.calls import Call, Steps
 from airflow_provider_saagie.client.projects import listed
 from airflow_provider_saagie.exceptions import SaagieValidationError
 

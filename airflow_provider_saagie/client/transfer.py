@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_saagie.client import answers, checks
-from airflow_provider_saagie.client.core import Call, Steps
+from airflow_provider_saagie.client.calls import Call, Steps
 from airflow_provider_saagie.client.definitions import get_info
 from airflow_provider_saagie.client.deployment import JobChange, create
 from airflow_provider_saagie.exceptions import SaagieError, SaagieNotFound, SaagieProtocolError, SaagieValidationError

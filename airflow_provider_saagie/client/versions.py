@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_provider_saagie.client import answers, checks
-from airflow_provider_saagie.client.core import Call, Steps
+from airflow_provider_saagie.client.calls import Call, Steps
 
 __all__ = ["delete_versions", "rollback"]
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_saagie.client import core
+from airflow_provider_saagie.client import outcomes
 from airflow_provider_saagie.client.async_session import AsyncSession
 from airflow_provider_saagie.exceptions import SaagieAuthError, SaagieError
 from airflow_provider_saagie.triggers.rounds import Denied
@@ -57,7 +57,7 @@ class Connection:
         assert self._session is not None  # noqa: S101 - that is what the event says
         return self._session
 
-    async def send(self, operation: str, text: str, variables: dict[str, Any]) -> core.Outcome | SaagieError:
+    async def send(self, operation: str, text: str, variables: dict[str, Any]) -> outcomes.Outcome | SaagieError:
         """Send a query; whatever goes wrong with the network or the login is a value.
 
         :param operation: its name.
@@ -69,7 +69,7 @@ class Connection:
             async with asyncio.timeout(2 * session.settings.timeout):  # also where the answer comes drop by drop
                 return await session.send_text(operation, text, variables)
         except TimeoutError:
-            return core.Broken(core.Fault.TIMEOUT)
+            return outcomes.Broken(outcomes.Fault.TIMEOUT)
         except SaagieError as error:
             return error
 

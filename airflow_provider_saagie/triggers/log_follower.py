@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from airflow_provider_saagie import job_log
-from airflow_provider_saagie.client import core
+from airflow_provider_saagie.client import outcomes
 from airflow_provider_saagie.client.documents import watch_logs_text
 from airflow_provider_saagie.client.logs import LogLine
 from airflow_provider_saagie.triggers import rounds
@@ -81,13 +81,13 @@ class LogFollower:
         for n, waiter in enumerate(batch):
             variables[f"i{n}"], variables[f"s{n}"] = waiter.instance_id, waiter.lines_seen
         outcome = await self._connection.send(OPERATION, watch_logs_text(len(batch)), variables)
-        if isinstance(outcome, core.Answer) and isinstance(outcome.data, Mapping):
+        if isinstance(outcome, outcomes.Answer) and isinstance(outcome.data, Mapping):
             concerned = rounds.errors_by_alias(outcome.errors)
             for n, waiter in enumerate(batch):
                 await self._show(waiter, outcome.data.get(f"l{n}"), concerned.get(f"l{n}"), limit)
             return
-        too_much = isinstance(outcome, core.Answer) or (
-            isinstance(outcome, core.Refused) and outcome.status in TOO_MUCH
+        too_much = isinstance(outcome, outcomes.Answer) or (
+            isinstance(outcome, outcomes.Refused) and outcome.status in TOO_MUCH
         )
         smaller = too_much and len(batch) > 1
         if smaller:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from airflow_provider_saagie.client import core
+from airflow_provider_saagie.client import core, outcomes
 from airflow_provider_saagie.client.instances import JobInstance
 from airflow_provider_saagie.client.settings import Settings
 from airflow_provider_saagie.client.status import InstanceStatus, is_final, known_status
@@ -95,7 +95,7 @@ class Denied:
 Reading: TypeAlias = Rows | TooMuch | Away | Denied
 
 
-def read(outcome: core.Outcome | SaagieError, aliases: Sequence[str], settings: Settings) -> Reading:
+def read(outcome: outcomes.Outcome | SaagieError, aliases: Sequence[str], settings: Settings) -> Reading:
     """Read what came of a batch.
 
     :param outcome: the answer, or the error that logging in ended with.
@@ -104,7 +104,7 @@ def read(outcome: core.Outcome | SaagieError, aliases: Sequence[str], settings: 
     """
     if isinstance(outcome, SaagieError):
         return Denied(outcome) if isinstance(outcome, SaagieAuthError) else Away(outcome)
-    if isinstance(outcome, core.Answer) and isinstance(outcome.data, Mapping):
+    if isinstance(outcome, outcomes.Answer) and isinstance(outcome.data, Mapping):
         concerned = errors_by_alias(outcome.errors)
         stray = any(alias not in aliases for alias in concerned)
         if not stray or any(outcome.data.get(alias) is not None for alias in aliases):
@@ -116,12 +116,12 @@ def read(outcome: core.Outcome | SaagieError, aliases: Sequence[str], settings: 
     raise AssertionError("an answer without usable data has a meaning other than data")
 
 
-def _refusal(outcome: core.Outcome, error: SaagieError) -> TooMuch | Away | Denied:
+def _refusal(outcome: outcomes.Outcome, error: SaagieError) -> TooMuch | Away | Denied:
     if isinstance(error, SaagieAuthError):
         return Denied(error)
-    if isinstance(outcome, core.Answer):
+    if isinstance(outcome, outcomes.Answer):
         return TooMuch(error) if outcome.errors else Away(error)
-    if isinstance(outcome, core.Refused):
+    if isinstance(outcome, outcomes.Refused):
         if outcome.status in (400, 413, 414, 422):
             return TooMuch(error)
         return Away(error, core.retry_after(outcome))
@@ -188,7 +188,7 @@ def meant(operation: str, error: Mapping[str, Any], settings: Settings) -> Saagi
     :param settings: whose host and login it names.
     """
     try:
-        core.meaning(operation, core.Answer(None, (error,)), settings, is_mutation=False)
+        core.meaning(operation, outcomes.Answer(None, (error,)), settings, is_mutation=False)
     except SaagieError as ours:
         return ours
     raise AssertionError("an answer with an error has a meaning other than data")

@@ -15,7 +15,7 @@ from airflow_provider_saagie.client.settings import Settings, read_settings
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_provider_saagie.client.core import Steps
+    from airflow_provider_saagie.client.calls import Steps
     from tests.emulator_process import EmulatorProcess
 
 Run = Callable[..., Any]

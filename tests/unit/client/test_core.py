@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider_saagie import exceptions as errors
-from airflow_provider_saagie.client import core
-from airflow_provider_saagie.client.core import Answer, Broken, Fault, Refused
+from airflow_provider_saagie.client import core, outcomes
+from airflow_provider_saagie.client.outcomes import Answer, Broken, Fault, Refused
 from airflow_provider_saagie.client.settings import read_settings
 
 SETTINGS = read_settings(
@@ -98,7 +98,9 @@ def test_a_read_is_repeated_after_whatever_may_pass() -> None:
     ]
 
 
-def waits(outcomes: list[core.Outcome], retries: int, *, is_mutation: bool = False) -> tuple[core.Outcome, list[float]]:
+def waits(
+    outcomes: list[outcomes.Outcome], retries: int, *, is_mutation: bool = False
+) -> tuple[outcomes.Outcome, list[float]]:
     """Let tenacity run over outcomes; give the last one and the seconds it waited."""
     slept: list[float] = []
     supply = iter(outcomes)
@@ -126,7 +128,9 @@ def test_garbled_retry_after_is_ignored() -> None:
 
 
 @given(st.integers(0, 8), st.lists(st.sampled_from([Refused(503), Broken(Fault.LOST), Answer({})]), min_size=9))
-def test_never_more_tries_than_allowed_and_the_last_outcome_counts(retries: int, outcomes: list[core.Outcome]) -> None:
+def test_never_more_tries_than_allowed_and_the_last_outcome_counts(
+    retries: int, outcomes: list[outcomes.Outcome]
+) -> None:
     outcome, slept = waits([*outcomes, Answer({})], retries)
     first_good = next((n for n, one in enumerate(outcomes) if isinstance(one, Answer)), len(outcomes))
     assert len(slept) == min(retries, first_good)

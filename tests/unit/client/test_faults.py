@@ -17,7 +17,15 @@ import requests
 import trustme
 
 from airflow_provider_saagie import exceptions as errors
-from airflow_provider_saagie.client import async_session, core, definitions, deployment, instances, projects, session
+from airflow_provider_saagie.client import (
+    async_session,
+    definitions,
+    deployment,
+    instances,
+    outcomes,
+    projects,
+    session,
+)
 from airflow_provider_saagie.client.deployment import JobChange
 from airflow_provider_saagie.client.settings import read_settings
 from tests.unit.client.conftest import settings_for
@@ -286,7 +294,7 @@ def test_no_error_of_a_transport_is_left_out(faults: Any, root: type[BaseExcepti
     for kind in subclasses(root):
         if kind.__module__.startswith(package):
             fault = next(fault for known, fault in faults if issubclass(kind, known))
-            assert isinstance(fault, core.Fault)
+            assert isinstance(fault, outcomes.Fault)
 
 
 def test_an_artifact_elsewhere_is_refused_before_the_login(settings: Settings, emulator: EmulatorProcess) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_saagie.client.core import Answer, Broken, Fault, Refused
 from airflow_provider_saagie.client.instances import JobInstance
+from airflow_provider_saagie.client.outcomes import Answer, Broken, Fault, Refused
 from airflow_provider_saagie.client.settings import read_settings
 from airflow_provider_saagie.exceptions import SaagieAuthError, SaagieConnectionError
 from airflow_provider_saagie.triggers.rounds import Away, Denied, RowError, Rows, TooMuch, pause, read
