@@ -94,7 +94,7 @@ class AsyncSession:
                     except SaagieError as error:
                         step = steps.throw(error)
                     else:
-                        step = steps.send(data)
+                        step = core.advance(steps, data)
             except StopIteration as end:
                 result: T = end.value
                 return result

@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 from urllib.parse import urlsplit
 
+from airflow_provider_saagie.client.calls import Call, Pause, Steps
 from airflow_provider_saagie.client.outcomes import Answer, Broken, Fault, Outcome, Refused
 from airflow_provider_saagie.client.refusals import error_of_answer, error_of_broken, error_of_refused, shown
 from airflow_provider_saagie.exceptions import (
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.client.settings import Settings
 
 __all__ = [
+    "advance",
     "check_download",
     "decisions",
     "download_url",
@@ -76,6 +78,23 @@ def meaning(operation: str, outcome: Outcome, settings: Settings, *, is_mutation
     if is_mutation:
         _raise_unknown(operation, lost, settings)
     raise lost
+
+
+def advance(steps: Steps[Any], data: dict[str, Any]) -> Call | Pause:
+    """Hand an answer's data to a client method, and give its next step.
+
+    :raises StopIteration: with its result, where it has ended.
+    :raises SaagieProtocolError: where the data has another shape than the schema's.
+    """
+    try:
+        return steps.send(data)
+    except SaagieError:
+        raise
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise SaagieProtocolError(
+            f"The answer has another shape than the published schema's ({type(error).__name__}: {error}). Is the "
+            "connection's host a Saagie platform?"
+        ) from error
 
 
 def located(error: SaagieError, settings: Settings) -> SaagieError:

@@ -104,7 +104,7 @@ class Session:
                     except SaagieError as error:
                         step = steps.throw(error)
                     else:
-                        step = steps.send(data)
+                        step = core.advance(steps, data)
             except StopIteration as end:
                 result: T = end.value
                 return result
