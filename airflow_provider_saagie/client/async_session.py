@@ -252,6 +252,8 @@ async def _keep_from_gql(response: aiohttp.ClientResponse) -> None:
 
 
 def _outcome_of(error: BaseException) -> outcomes.Refused | outcomes.Broken:
+    if isinstance(error, UnicodeError):  # a body that is no text
+        return outcomes.Refused(200)
     return error.refused if isinstance(error, outcomes.NotGraphQL) else _broken(error)
 
 
