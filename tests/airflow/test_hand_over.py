@@ -40,12 +40,12 @@ def another_triggerer(stack: Stack) -> Iterator[None]:
         try:
             yield
         finally:
+            family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
             process.terminate()
-            try:
-                process.wait(20)
-            finally:
-                process.kill()
-                process.wait()
+            _, left = psutil.wait_procs(family, timeout=20)
+            for slow in left:
+                slow.kill()  # taken over from all the same, only later
+            process.wait()
 
 
 def own_triggerer(stack: Stack) -> list[psutil.Process]:
