@@ -16,6 +16,13 @@ if TYPE_CHECKING:
 AIRFLOW_HOME = airflow_home.settle()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that share a real Airflow in one process, where the others run in several."""
+    for item in items:
+        if item.path.parent.name in ("airflow", "browser"):
+            item.add_marker(pytest.mark.xdist_group("airflow"))
+
+
 @pytest.fixture(scope="session")
 def _shared_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
     emulator = start_emulator(tmp_path_factory.mktemp("emulator") / "data")

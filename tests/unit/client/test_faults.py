@@ -7,6 +7,7 @@ import http.server
 import socket
 import ssl
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -42,7 +43,7 @@ Transport = Callable[..., list[Any]]
 @pytest.fixture
 def job_id(emulator: EmulatorProcess, settings: Settings, script: Path) -> str:
     with session.Session(settings) as talk:
-        name = f"faults {id(script)}"
+        name = f"faults {uuid.uuid4()}"
         project_id = talk.run(projects.get_project_id("Demo"))
         change = JobChange(job_name=name, file=str(script), runtime_version="3.11", command_line="python {file}")
         answer = talk.run(deployment.create(project_id, change))

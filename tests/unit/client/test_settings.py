@@ -34,6 +34,7 @@ def test_an_address_from_the_browser_fills_realm_and_platform() -> None:
         ("acme-x.saagie.io", None, "https://acme-x.saagie.io"),
         ("acme-x.saagie.io", 8443, "https://acme-x.saagie.io:8443"),
         ("https://acme-x.saagie.io:444", 8443, "https://acme-x.saagie.io:444"),
+        ("https://acme-x.saagie.io/projects/platform/3", 443, "https://acme-x.saagie.io"),
         ("https://acme-x.corp/saagie/projects/platform/3", None, "https://acme-x.corp/saagie"),
         ("  https://acme-x.saagie.io//  ", None, "https://acme-x.saagie.io"),
     ],

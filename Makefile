@@ -1,0 +1,55 @@
+# Everything that is done here has a target; `make help` lists them. CI calls the same ones (.ci/run).
+
+# The first Python that is new enough; `make demo PYTHON=/path/to/python` names another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+RUN := $(VENV)/bin/python
+INSTALL := $(RUN) -m pip install -qq --disable-pip-version-check --no-input -c constraints.txt
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo up down test check bench docs
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## run a Saagie job from a real Airflow, against a local Saagie; stops everything at the end
+	@$(RUN) -m scripts.demo $(if $(RECORD),--record $(RECORD))
+
+up: $(VENV)/.installed ## start the same Airflow and local Saagie and leave them running; prints addresses and logins
+	@$(RUN) -m scripts.up
+
+down: $(VENV)/.installed ## stop what `make up` started
+	@$(RUN) -m scripts.down
+
+test: $(VENV)/.installed-dev ## run all tests (ARGS=... goes to pytest)
+	@bash scripts/official_client_env.sh
+	@bash scripts/chromium.sh
+	@$(RUN) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+
+check: $(VENV)/.installed-dev ## ruff, mypy, the direction of imports
+	$(RUN) -m ruff check
+	$(RUN) -m ruff format --check
+	$(RUN) -m mypy
+	$(RUN) -m pytest --quiet tests/unit/test_import_direction.py
+
+bench: $(VENV)/.installed-dev ## what importing the provider costs a DAG file
+	@$(RUN) -m benchmarks.import_cost
+
+docs: $(VENV)/.installed-dev ## make the pictures in the docs anew
+	@$(RUN) -m docs.make_pictures
+
+$(RUN):
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found." >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(RUN)
+	@echo "Installing Airflow and the provider into $(VENV) (once; a few minutes) ..."
+	@$(INSTALL) -e '.[emulator]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml constraints.txt | $(RUN)
+	@echo "Installing Airflow, the provider and the tools into $(VENV) (once; a few minutes) ..."
+	@$(INSTALL) -e '.[dev]'
+	@touch $(VENV)/.installed $@
