@@ -7,9 +7,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
-from scripts.processes import ROOT
 
 from scripts import stack as stacks
+from scripts.processes import ROOT
 
 if TYPE_CHECKING:
     from scripts.stack import Stack

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from graphql import GraphQLSchema, SelectionSetNode
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "schema"
+EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "10"))  # a long run by hand: SAAGIE_TEST_EXAMPLES=500
 ID = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d"
 CHANGE = JobChange(job_name="a", runtime_version="3.11", resources={"cpu": {"limit": 1}}, emails=["a@b.c"])
 EVERY_CALL: dict[str, Callable[[], Any]] = {
@@ -145,7 +147,7 @@ class Platform:
 
 @pytest.mark.parametrize("breakage", ["nulls", "types"])
 @pytest.mark.parametrize("name", EVERY_CALL)
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_nulls_and_wrong_types_end_in_our_own_errors(
     schemas: dict[bool, GraphQLSchema], name: str, breakage: str, data: st.DataObject
@@ -157,7 +159,7 @@ def test_nulls_and_wrong_types_end_in_our_own_errors(
 
 
 @pytest.mark.parametrize("name", EVERY_CALL)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(answers=st.lists(st.dictionaries(st.text(max_size=8), anything, max_size=3), min_size=12, max_size=12))
 def test_data_of_any_shape_ends_in_our_own_errors(name: str, answers: list[dict[str, Any]]) -> None:
     supply = iter(answers)

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import logging
+import os
 import tempfile
 import urllib.parse
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from airflow_provider_saagie.client.settings import read_settings
 from airflow_provider_saagie.exceptions import SaagieError, SaagieOutcomeUnknown
 from tests.unit.client.scripted_server import Scripted, http, scripted_server
 
+EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "10"))  # a long run by hand: SAAGIE_TEST_EXAMPLES=500
 ID = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d"
 GOOD = http(
     200, json.dumps({"data": {"runJob": {"id": ID, "history": {"currentStatus": {"status": "REQUESTED"}}}}}).encode()
@@ -77,7 +79,7 @@ def settings_of(server: Scripted) -> Any:
 
 
 @pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")  # it minds the server's long repr
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=4 * EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(script=st.lists(answers, min_size=1, max_size=3))
 def test_any_bytes_end_in_our_own_errors_and_no_run_is_sent_twice(
     transport: Callable[..., Any], server: Scripted, script: list[bytes]
@@ -94,7 +96,7 @@ def test_any_bytes_end_in_our_own_errors_and_no_run_is_sent_twice(
     assert server.asked["runJob"] <= (refused + 1 if maybe_done else 6)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=2 * EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cut=st.integers(0, len(GOOD) - 1))
 def test_an_answer_cut_at_any_byte_is_unknown_and_sent_once(
     transport: Callable[..., Any], server: Scripted, cut: int
