@@ -32,6 +32,7 @@ check: $(VENV)/.installed-dev ## ruff, mypy, the direction of imports
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
+	$(RUN) -m mypy --strict tests/typing/caller.py
 	$(RUN) -m pytest --quiet tests/unit/test_import_direction.py
 
 bench: $(VENV)/.installed-dev ## what importing the provider costs a DAG file

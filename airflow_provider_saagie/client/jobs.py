@@ -8,11 +8,12 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_saagie.client import definitions, deployment, instances, running, transfer
+from airflow_provider_saagie.client import definitions, deployment, instances, running, shapes, transfer
 from airflow_provider_saagie.client import versions as version_calls
 from airflow_provider_saagie.client.deployment import JobChange
 
 if TYPE_CHECKING:
+    from airflow_provider_saagie.client.calls import Steps
     from airflow_provider_saagie.client.session import Session
 
 __all__ = ["Jobs"]
@@ -27,6 +28,10 @@ class Jobs:
     def __init__(self, session: Session) -> None:
         self._session = session
 
+    def _shaped(self, steps: Steps[Any]) -> Any:
+        """Run steps whose result has the shape that the caller names: the platform's schema says so, and tests."""
+        return self._session.run(steps)
+
     def list_for_project(
         self,
         project_id: str,
@@ -34,7 +39,7 @@ class Jobs:
         versions_limit: int | None = None,
         versions_only_current: bool = False,
         pprint_result: bool | None = None,  # noqa: ARG002 - the reference's parameter; printing is not ours to do
-    ) -> dict[str, Any]:
+    ) -> shapes.JobsAnswer:
         """List a project's jobs with their instances and versions (``jobs``).
 
         :param project_id: the project's UUID.
@@ -44,17 +49,19 @@ class Jobs:
         :param pprint_result: accepted for the reference's sake, without effect.
         :return: ``{"jobs": [{"id": …, "name": …, "instances": […], "versions": […], …}]}``.
         """
-        return self._session.run(
+        answer: shapes.JobsAnswer = self._shaped(
             definitions.list_for_project(project_id, instances_limit, versions_limit, versions_only_current)
         )
+        return answer
 
-    def list_for_project_minimal(self, project_id: str) -> dict[str, Any]:
+    def list_for_project_minimal(self, project_id: str) -> shapes.JobNamesAnswer:
         """List ids, names and aliases of a project's jobs (``jobs``).
 
         :param project_id: the project's UUID.
         :return: ``{"jobs": [{"id": …, "name": …, "alias": …}]}``.
         """
-        return self._session.run(definitions.list_for_project_minimal(project_id))
+        answer: shapes.JobNamesAnswer = self._shaped(definitions.list_for_project_minimal(project_id))
+        return answer
 
     def get_id(self, job_name: str, project_name: str) -> str:
         """Find a job's id by its name and its project's name (``projects``, ``jobs``).
@@ -73,7 +80,7 @@ class Jobs:
         versions_limit: int | None = None,
         versions_only_current: bool = False,
         pprint_result: bool | None = None,  # noqa: ARG002 - the reference's parameter; printing is not ours to do
-    ) -> dict[str, Any]:
+    ) -> shapes.JobAnswer:
         """Read a job with its instances and versions (``job``).
 
         :param job_id: the job's UUID.
@@ -84,7 +91,10 @@ class Jobs:
         :return: ``{"job": {"id": …, "name": …, "instances": […], "versions": […], …}}``.
         :raises SaagieNotFound: where there is no such job.
         """
-        return self._session.run(definitions.get_info(job_id, instances_limit, versions_limit, versions_only_current))
+        answer: shapes.JobAnswer = self._shaped(
+            definitions.get_info(job_id, instances_limit, versions_limit, versions_only_current)
+        )
+        return answer
 
     def get_info_by_alias(
         self,
@@ -94,7 +104,7 @@ class Jobs:
         versions_limit: int | None = None,
         versions_only_current: bool = False,
         pprint_result: bool | None = None,  # noqa: ARG002 - the reference's parameter; printing is not ours to do
-    ) -> dict[str, Any]:
+    ) -> shapes.JobByAliasAnswer:
         """Read a job by its alias (``jobByAlias``); parameters and shape as in :meth:`get_info`.
 
         :param project_id: the UUID of the job's project.
@@ -102,11 +112,12 @@ class Jobs:
         :return: ``{"jobByAlias": {…}}``.
         :raises SaagieNotFound: where there is no such job.
         """
-        return self._session.run(
+        answer: shapes.JobByAliasAnswer = self._shaped(
             definitions.get_info_by_alias(project_id, job_alias, instances_limit, versions_limit, versions_only_current)
         )
+        return answer
 
-    def get_instance(self, job_instance_id: str, pprint_result: bool | None = None) -> dict[str, Any]:  # noqa: ARG002 - see get_info
+    def get_instance(self, job_instance_id: str, pprint_result: bool | None = None) -> shapes.JobInstanceAnswer:  # noqa: ARG002 - see get_info
         """Read an instance with its variables (``jobInstance``).
 
         :param job_instance_id: the instance's UUID.
@@ -114,7 +125,8 @@ class Jobs:
         :return: ``{"jobInstance": {"id": …, "number": …, "status": …, "history": …, …}}``.
         :raises SaagieNotFound: where there is no such instance.
         """
-        return self._session.run(instances.get_instance(job_instance_id))
+        answer: shapes.JobInstanceAnswer = self._shaped(instances.get_instance(job_instance_id))
+        return answer
 
     def create(
         self,
@@ -137,7 +149,7 @@ class Jobs:
         status_list: list[str] | None = None,
         source_url: str = "",
         docker_info: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
+    ) -> shapes.CreateJobAnswer:
         """Make a job with its first version (``createJob``).
 
         :param job_name: a name that the project doesn't have yet.
@@ -183,7 +195,8 @@ class Jobs:
             source_url=source_url,
             docker_info=docker_info,
         )
-        return self._session.run(deployment.create(project_id, change))
+        answer: shapes.CreateJobAnswer = self._shaped(deployment.create(project_id, change))
+        return answer
 
     def upgrade(
         self,
@@ -197,7 +210,7 @@ class Jobs:
         extra_technology_version: str | None = None,
         source_url: str = "",
         docker_info: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
+    ) -> shapes.UpgradeJobAnswer:
         """Add a version to a job (``addJobVersion``). What is not given stays as the current version has it.
 
         :param job_id: the job's UUID.
@@ -218,7 +231,8 @@ class Jobs:
             source_url=source_url,
             docker_info=docker_info,
         )
-        return self._session.run(deployment.upgrade(job_id, change))
+        answer: shapes.UpgradeJobAnswer = self._shaped(deployment.upgrade(job_id, change))
+        return answer
 
     def edit(
         self,
@@ -231,7 +245,7 @@ class Jobs:
         resources: dict[str, Any] | None = None,
         emails: list[str] | None = None,
         status_list: list[str] | None = None,
-    ) -> dict[str, Any]:
+    ) -> shapes.EditJobAnswer:
         """Change a job's settings (``editJob``). What is not given stays as it is.
 
         :param job_id: the job's UUID.
@@ -251,7 +265,8 @@ class Jobs:
             emails=emails,
             status_list=status_list,
         )
-        return self._session.run(deployment.edit(job_id, change))
+        answer: shapes.EditJobAnswer = self._shaped(deployment.edit(job_id, change))
+        return answer
 
     def upgrade_by_name(
         self,
@@ -265,7 +280,7 @@ class Jobs:
         extra_technology: str | None = None,
         extra_technology_version: str | None = None,
         source_url: str = "",
-    ) -> dict[str, Any]:
+    ) -> shapes.UpgradeJobAnswer:
         """Add a version to the job of a name (``addJobVersion``); otherwise as :meth:`upgrade`.
 
         :param job_name: the job's name, to the letter.
@@ -307,7 +322,7 @@ class Jobs:
         status_list: list[str] | None = None,
         source_url: str = "",
         docker_info: dict[str, Any] | None = None,
-    ) -> dict[str, Any]:
+    ) -> shapes.CreateOrUpgradeAnswer:
         """Make a job, or add a version to the one of that name and change its settings.
 
         Parameters are those of :meth:`create` and :meth:`edit`; what is not given stays, or takes create's default.
@@ -338,35 +353,39 @@ class Jobs:
             source_url=source_url,
             docker_info=docker_info,
         )
-        return self._session.run(deployment.create_or_upgrade(project_id, change))
+        answer: shapes.CreateOrUpgradeAnswer = self._shaped(deployment.create_or_upgrade(project_id, change))
+        return answer
 
-    def rollback(self, job_id: str, version_number: str | int) -> dict[str, Any]:
+    def rollback(self, job_id: str, version_number: str | int) -> shapes.RollbackAnswer:
         """Make an earlier version the current one (``rollbackJobVersion``).
 
         :param job_id: the job's UUID.
         :param version_number: the version's number.
         :return: ``{"rollbackJobVersion": {"id": …, "versions": [{"number": 2, "isCurrent": False}, …]}}``.
         """
-        return self._session.run(version_calls.rollback(job_id, version_number))
+        answer: shapes.RollbackAnswer = self._shaped(version_calls.rollback(job_id, version_number))
+        return answer
 
-    def delete_versions(self, job_id: str, versions: list[str] | list[int]) -> dict[str, Any]:
+    def delete_versions(self, job_id: str, versions: list[str] | list[int]) -> shapes.DeleteVersionsAnswer:
         """Delete versions that are not the current one, and belong to no pipeline (``deleteJobVersions``).
 
         :param job_id: the job's UUID.
         :param versions: the versions' numbers.
         :return: ``{"deleteJobVersions": [{"number": 1, "success": True}, …]}``.
         """
-        return self._session.run(version_calls.delete_versions(job_id, versions))
+        answer: shapes.DeleteVersionsAnswer = self._shaped(version_calls.delete_versions(job_id, versions))
+        return answer
 
-    def duplicate(self, job_id: str) -> dict[str, Any]:
+    def duplicate(self, job_id: str) -> shapes.DuplicateJobAnswer:
         """Copy a job within its project (``duplicateJob``).
 
         :param job_id: the job's UUID.
         :return: ``{"duplicateJob": {"id": …, "name": "Copy of …"}}``.
         """
-        return self._session.run(definitions.duplicate(job_id))
+        answer: shapes.DuplicateJobAnswer = self._shaped(definitions.duplicate(job_id))
+        return answer
 
-    def move_job(self, job_id: str, target_platform_id: int, target_project_id: str) -> dict[str, Any]:
+    def move_job(self, job_id: str, target_platform_id: int, target_project_id: str) -> shapes.MoveJobAnswer:
         """Move a job to another project, which may be on another platform (``moveJob``).
 
         :param job_id: the job's UUID.
@@ -374,9 +393,10 @@ class Jobs:
         :param target_project_id: the UUID of the project to move it to.
         :return: ``{"moveJob": "…"}``, the job's new UUID.
         """
-        return self._session.run(definitions.move_job(job_id, target_platform_id, target_project_id))
+        answer: shapes.MoveJobAnswer = self._shaped(definitions.move_job(job_id, target_platform_id, target_project_id))
+        return answer
 
-    def generate_description_by_ai(self, job_id: str) -> dict[str, Any]:
+    def generate_description_by_ai(self, job_id: str) -> shapes.AiDescriptionAnswer:
         """Have the platform write the job's description (``editJobWithAiGeneratedDescription``).
 
         The platform sends the job's code to a third party for that. Newer platforms no longer serve it, and refuse.
@@ -385,7 +405,8 @@ class Jobs:
         :return: ``{"editJobWithAiGeneratedDescription": {"id": …, "description": …, …}}``.
         :raises SaagieApiError: with the platform's own refusal.
         """
-        return self._session.run(definitions.generate_description_by_ai(job_id))
+        answer: shapes.AiDescriptionAnswer = self._shaped(definitions.generate_description_by_ai(job_id))
+        return answer
 
     def export(
         self,
@@ -422,22 +443,24 @@ class Jobs:
         """
         return transfer.import_from_json(self._session, project_id, path_to_folder)
 
-    def delete(self, job_id: str) -> dict[str, Any]:
+    def delete(self, job_id: str) -> shapes.DeleteJobAnswer:
         """Delete a job with its versions and instances (``deleteJob``).
 
         :param job_id: the job's UUID.
         :return: ``{"deleteJob": True}``.
         """
-        return self._session.run(definitions.delete(job_id))
+        answer: shapes.DeleteJobAnswer = self._shaped(definitions.delete(job_id))
+        return answer
 
-    def run(self, job_id: str) -> dict[str, Any]:
+    def run(self, job_id: str) -> shapes.RunJobAnswer:
         """Start a job (``runJob``). It is sent once: a lost answer is an error, never a second run.
 
         :param job_id: the job's UUID.
         :return: ``{"runJob": {"id": …, "status": "REQUESTED"}}``.
         :raises SaagieOutcomeUnknown: where the answer was lost, so that the job may run.
         """
-        return self._session.run(instances.run(job_id))
+        answer: shapes.RunJobAnswer = self._shaped(instances.run(job_id))
+        return answer
 
     def run_with_callback(self, job_id: str, freq: int = 10, timeout: int = -1) -> tuple[str, str]:
         """Start a job and wait for its end, however it ends (``runJob``, ``jobInstance``).
@@ -451,23 +474,25 @@ class Jobs:
         """
         return self._session.run(running.run_with_callback(job_id, freq, timeout))
 
-    def stop(self, job_instance_id: str) -> dict[str, Any]:
+    def stop(self, job_instance_id: str) -> shapes.StopJobInstanceAnswer:
         """Ask for an instance to be stopped (``stopJobInstance``).
 
         :param job_instance_id: the instance's UUID.
         :return: ``{"stopJobInstance": {"id": …, "status": "KILLING", …}}``.
         """
-        return self._session.run(instances.stop(job_instance_id))
+        answer: shapes.StopJobInstanceAnswer = self._shaped(instances.stop(job_instance_id))
+        return answer
 
-    def count_deletable_instances_by_status(self, job_id: str) -> dict[str, Any]:
+    def count_deletable_instances_by_status(self, job_id: str) -> shapes.CountBySelectorAnswer:
         """Count the instances that could be deleted, by how they ended (``countJobInstancesBySelector``).
 
         :param job_id: the job's UUID.
         :return: ``{"countJobInstancesBySelector": [{"selector": "ALL", "count": 0}, …]}``.
         """
-        return self._session.run(instances.count_by_selector(job_id))
+        answer: shapes.CountBySelectorAnswer = self._shaped(instances.count_by_selector(job_id))
+        return answer
 
-    def count_instances_by_status(self, job_id: str) -> dict[str, Any]:
+    def count_instances_by_status(self, job_id: str) -> shapes.CountBySelectorAnswer:
         """Count as :meth:`count_deletable_instances_by_status` does; deprecated in its favour, as in the reference."""
         warnings.warn(
             "count_instances_by_status is deprecated: use count_deletable_instances_by_status.",
@@ -476,23 +501,25 @@ class Jobs:
         )
         return self.count_deletable_instances_by_status(job_id)
 
-    def count_deletable_instances_by_date(self, job_id: str, date_before: str) -> dict[str, Any]:
+    def count_deletable_instances_by_date(self, job_id: str, date_before: str) -> shapes.CountByDateAnswer:
         """Count the instances before a date that could be deleted (``countJobInstancesByDate``).
 
         :param job_id: the job's UUID.
         :param date_before: a date with its timezone, such as ``"2023-06-01T00:00:00+01:00"``.
         :return: ``{"countJobInstancesByDate": 3}``.
         """
-        return self._session.run(instances.count_by_date(job_id, date_before))
+        answer: shapes.CountByDateAnswer = self._shaped(instances.count_by_date(job_id, date_before))
+        return answer
 
-    def delete_instances(self, job_id: str, job_instances_id: list[str]) -> dict[str, Any]:
+    def delete_instances(self, job_id: str, job_instances_id: list[str]) -> shapes.DeleteInstancesAnswer:
         """Delete instances that have ended and belong to no pipeline instance (``deleteJobInstances``).
 
         :param job_id: the job's UUID.
         :param job_instances_id: the instances' UUIDs.
         :return: ``{"deleteJobInstances": [{"id": …, "success": True}, …]}``.
         """
-        return self._session.run(instances.delete_instances(job_id, job_instances_id))
+        answer: shapes.DeleteInstancesAnswer = self._shaped(instances.delete_instances(job_id, job_instances_id))
+        return answer
 
     def delete_instances_by_selector(
         self,
@@ -500,7 +527,7 @@ class Jobs:
         selector: str,
         exclude_instances_id: list[str] | None = None,
         include_instances_id: list[str] | None = None,
-    ) -> dict[str, Any]:
+    ) -> shapes.DeleteBySelectorAnswer:
         """Delete instances by how they ended (``deleteJobInstancesBySelector``).
 
         :param job_id: the job's UUID.
@@ -509,9 +536,10 @@ class Jobs:
         :param include_instances_id: instances to delete as well; wins over ``exclude_instances_id``.
         :return: ``{"deleteJobInstancesBySelector": 1}``.
         """
-        return self._session.run(
+        answer: shapes.DeleteBySelectorAnswer = self._shaped(
             instances.delete_instances_by_selector(job_id, selector, exclude_instances_id, include_instances_id)
         )
+        return answer
 
     def delete_instances_by_date(
         self,
@@ -519,7 +547,7 @@ class Jobs:
         date_before: str,
         exclude_instances_id: list[str] | None = None,
         include_instances_id: list[str] | None = None,
-    ) -> dict[str, Any]:
+    ) -> shapes.DeleteByDateAnswer:
         """Delete instances that started before a date (``deleteJobInstancesByDate``).
 
         :param job_id: the job's UUID.
@@ -528,6 +556,7 @@ class Jobs:
         :param include_instances_id: instances to delete as well; wins over ``exclude_instances_id``.
         :return: ``{"deleteJobInstancesByDate": 1}``.
         """
-        return self._session.run(
+        answer: shapes.DeleteByDateAnswer = self._shaped(
             instances.delete_instances_by_date(job_id, date_before, exclude_instances_id, include_instances_id)
         )
+        return answer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pytest
 
@@ -16,6 +16,7 @@ from airflow_provider_saagie.client import (
     projects,
     purge,
     running,
+    shapes,
     versions,
 )
 from airflow_provider_saagie.client.deployment import JobChange
@@ -103,6 +104,24 @@ def test_a_job_is_shown_as_the_reference_shows_it(run: Run, project_id: str, scr
     assert next(row for row in listed if row["id"] == job_id)["name"] == job["name"]
     summary = run(definitions.read_summary(job_id))
     assert (summary.project_id, summary.project_name, summary.last_number) == (project_id, "Demo", 1)
+
+
+def test_answers_have_the_keys_that_the_shapes_promise(run: Run, project_id: str, script: Path) -> None:
+    job_id = make(run, project_id, script)
+    instance = run_to_the_end(run, job_id)
+    job = run(definitions.get_info(job_id, 1, 1, True))["job"]
+    listed = run(definitions.list_for_project(project_id, 1, 1, True))["jobs"][0]
+    shown = run(instances.get_instance(instance.id))["jobInstance"]
+    for answer, shape in (
+        (job, shapes.Job),
+        (job["versions"][0], shapes.JobVersion),
+        (listed, shapes.JobOfProject),
+        (shown, shapes.JobInstance),
+        (run(definitions.list_for_project_minimal(project_id))["jobs"][0], shapes.JobName),
+        (run(instances.run(job_id))["runJob"], get_type_hints(shapes.RunJobAnswer)["runJob"]),
+        (run(deployment.edit(job_id, JobChange()))["editJob"], get_type_hints(shapes.EditJobAnswer)["editJob"]),
+    ):
+        assert set(answer) == set(get_type_hints(shape)), shape
 
 
 def test_a_job_is_found_by_name(run: Run, project_id: str, script: Path) -> None:
