@@ -9,10 +9,10 @@ INSTALL := $(RUN) -m pip install -qq --disable-pip-version-check --no-input -c c
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down test check bench docs
+.PHONY: help demo up down test check bench contract docs
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## run a Saagie job from a real Airflow, against a local Saagie; stops everything at the end
 	@$(RUN) -m scripts.demo $(if $(RECORD),--record $(RECORD))
@@ -37,6 +37,9 @@ check: $(VENV)/.installed-dev ## ruff, mypy, the direction of imports
 
 bench: $(VENV)/.installed-dev ## what importing the provider costs a DAG file
 	@$(RUN) -m benchmarks.import_cost
+
+contract: $(VENV)/.installed ## check on a real platform what we assume (SAAGIE_URL=... SAAGIE_LOGIN=... SAAGIE_PASSWORD=...)
+	@$(RUN) -m scripts.contract
 
 docs: $(VENV)/.installed-dev ## make the pictures in the docs anew
 	@$(RUN) -m docs.make_pictures
