@@ -12,7 +12,7 @@ import os
 import tempfile
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -209,7 +209,7 @@ async def _edit(at: Platform) -> None:
     assert not (after["alerting"] or {}).get("emails")
 
 
-@shows("`runJob` takes a job's id and nothing else", "It answers with the instance's id", "`SUCCEEDED`, `FAILED`, `KILLED`",
+@shows("`runJob` takes a job's id and nothing else", "It answers with the instance's id", "`SUCCEEDED`, `FAILED`,",
        "`history.currentStatus` replaces", "`startTime` and `endTime` are ISO 8601", "`number` rises within a job",
        "`runTrigger.author` and `stopTrigger.author`")  # fmt: skip
 async def _run(at: Platform) -> None:
@@ -249,10 +249,8 @@ async def _stop(at: Platform) -> None:
     await at.session.run(instances.stop(instance_id))
     stopped = await at.end_of(instance_id)
     assert (stopped.status, stopped.stopped_by) == ("KILLED", at.settings.login)
-    try:
+    with suppress(SaagieApiError):  # a refusal harms nothing either
         await at.session.run(instances.stop(instance_id))
-    except SaagieApiError:
-        pass  # a refusal harms nothing either
     again = await at.session.run(instances.read_instance(instance_id))
     assert again is not None
     assert again.status == "KILLED"
