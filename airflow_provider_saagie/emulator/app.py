@@ -55,6 +55,7 @@ def create_app(settings: Settings) -> Starlette:
         _make_demo_project(database, settings)
     engine = Engine(database, settings.limits, settings.simulate_seconds)
     engine.recover()
+    engine.keep_schedules()
     parts = Parts(settings, database, engine, Gate(settings), Faults(), Stats(), projects_api(), gateway_api())
 
     @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The engine: takes instances from REQUESTED to their end."""
+"""The engine: takes instances from AWAITING to their end."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from airflow_provider_saagie.emulator.engine import leftovers, workspace
 from airflow_provider_saagie.emulator.engine.capture import capture
 from airflow_provider_saagie.emulator.engine.log_writer import LogWriter
 from airflow_provider_saagie.emulator.engine.process import JobProcess
+from airflow_provider_saagie.emulator.engine.schedule import Scheduler
 from airflow_provider_saagie.emulator.states import Status
 from airflow_provider_saagie.emulator.store import instances, jobs, versions
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.emulator.store.records import Instance
 
 log = logging.getLogger(__name__)
+
+SCHEDULE = "schedule"  # who has started an instance, where it was nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class Engine:
         self._closing = False
         self._pool = ThreadPoolExecutor(limits.parallel, thread_name_prefix="job")
         self._bin = workspace.make_bin(database.folder)
+        self._scheduler = Scheduler(database, self._run_scheduled)
 
     def recover(self) -> int:
         """End what an emulator that was killed has left behind.
@@ -71,12 +75,20 @@ class Engine:
         artifacts.sweep(self._database.folder, versions.used_artifacts(self._database))
         return len(orphans)
 
+    def keep_schedules(self) -> None:
+        """Start scheduled jobs when they are due, from now on."""
+        self._scheduler.start()
+
     def start(self, instance: Instance) -> None:
-        """Take a REQUESTED instance up; returns at once.
+        """Take an AWAITING instance up; returns at once.
 
         :param instance: the instance.
         """
-        if instance.simulated_ms is None and instances.move(self._database, instance.id, Status.QUEUED):
+        if instance.simulated_ms is not None:
+            return
+        with self._database.writing():  # one write to the disk for both
+            taken = all(instances.move(self._database, instance.id, one) for one in (Status.REQUESTED, Status.QUEUED))
+        if taken:
             self._pool.submit(self._run, instance)
 
     def stop(self, instance_id: str) -> None:
@@ -105,6 +117,7 @@ class Engine:
 
     def close(self) -> None:
         """End all processes and wait for them."""
+        self._scheduler.close()
         with self._lock:
             self._closing = True
             for process in self._running.values():
@@ -113,17 +126,24 @@ class Engine:
         for one in instances.list_unfinished(self._database):
             self._abandon(one, "The emulator was stopped while the instance was on its way")
 
+    def _run_scheduled(self, job_id: str) -> None:
+        self.start(
+            instances.create_instance(
+                self._database, job_id, SCHEDULE, self.simulated_ms, trigger=instances.BY_SCHEDULE
+            )
+        )
+
     def _abandon(self, instance: Instance, details: str) -> None:
         killing = instance.current.status is Status.KILLING
         end, reason = (Status.KILLED, None) if killing else (Status.FAILED, "UNEXPECTED_DELETION")
-        instances.move(self._database, instance.id, end, reason, details, by_hand=True)
+        instances.move(self._database, instance.id, end, reason, None if killing else details)
 
     def _run(self, instance: Instance) -> None:
         try:
             self._run_to_end(instance)
         except Exception as error:  # whatever goes wrong here must end the instance, not the thread
             log.exception("Instance %s could not be run", instance.id)
-            instances.move(self._database, instance.id, Status.FAILED, "GENERIC_ERROR", f"The emulator failed: {error}")
+            self._end(instance.id, "GENERIC_ERROR", f"The emulator failed: {error}")
 
     def _run_to_end(self, instance: Instance) -> None:
         job = jobs.get_job(self._database, instance.job_id)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from ariadne import MutationType, ObjectType, QueryType
 
 from airflow_provider_saagie.emulator import catalogue
+from airflow_provider_saagie.emulator.clock import now_ms
+from airflow_provider_saagie.emulator.engine.schedule import next_tick
 from airflow_provider_saagie.emulator.errors import InvalidError, RefusedError
 from airflow_provider_saagie.emulator.resolvers.versions import as_new_version, copied
 from airflow_provider_saagie.emulator.store import instances, jobs, projects, versions
@@ -200,6 +202,14 @@ def alerting(job: Job, info: Info) -> dict[str, Any] | None:
     }
 
 
+@job_type.field("scheduleStatus")
+def schedule_status(job: Job, *_: object) -> str | None:
+    """Tell whether a job's schedule will start it."""
+    if not job.is_scheduled:
+        return None
+    return "READY" if next_tick(job.cron or "", job.timezone, now_ms()) else "IMPOSSIBLE_TO_SCHEDULE"
+
+
 @job_type.field("deletableState")
 def deletable_state(job: Job, info: Info) -> dict[str, Any]:
     """Tell whether a job can be deleted, and why not."""
@@ -220,7 +230,6 @@ for _name, _resolve in {
     "technology": lambda job, *_: {"id": job.technology_id},
     "cronScheduling": lambda job, *_: job.cron,
     "scheduleTimezone": lambda job, *_: job.timezone,
-    "scheduleStatus": lambda job, *_: "READY" if job.is_scheduled else None,
     "doesUseGPU": lambda job, *_: job.uses_gpu,
     "creationDate": lambda job, *_: job.created_at,
     "pipelines": lambda *_, **__: (),

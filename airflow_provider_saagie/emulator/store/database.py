@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-FORMAT = 1  # raise it with every change of the tables that an older file doesn't have
+FORMAT = 2  # raise it with every change of the tables that an older file doesn't have
 
 _TABLES = """
 CREATE TABLE projects (
@@ -39,6 +39,7 @@ CREATE TABLE jobs (
     next_instance INTEGER NOT NULL DEFAULT 1, next_version INTEGER NOT NULL DEFAULT 1,
     UNIQUE (project_id, name_key), UNIQUE (project_id, alias)
 ) WITHOUT ROWID;
+CREATE INDEX jobs_scheduled ON jobs (id) WHERE is_scheduled;
 CREATE TABLE versions (
     job_id TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, number INTEGER NOT NULL, created_at INTEGER NOT NULL,
     creator TEXT NOT NULL, release_note TEXT, runtime_version TEXT, command_line TEXT, artifact TEXT,
@@ -49,8 +50,8 @@ CREATE TABLE versions (
 CREATE TABLE instances (
     id TEXT PRIMARY KEY, job_id TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, number INTEGER NOT NULL,
     version_number INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT, details TEXT, recorded_at INTEGER NOT NULL,
-    started_at INTEGER NOT NULL, ended_at INTEGER, author TEXT NOT NULL, stop_author TEXT, outputs TEXT,
-    simulated_ms INTEGER, UNIQUE (job_id, number)
+    started_at INTEGER NOT NULL, ended_at INTEGER, trigger TEXT NOT NULL, author TEXT NOT NULL, stop_author TEXT,
+    outputs TEXT, simulated_ms INTEGER, UNIQUE (job_id, number)
 ) WITHOUT ROWID;
 CREATE INDEX instances_unfinished ON instances (job_id) WHERE ended_at IS NULL;
 CREATE TABLE statuses (

@@ -421,12 +421,12 @@ class TestSimulation:
         client = client_of(emulator)
         job = client.job("rm -rf /nothing", technology="Spark")
         one, two = client.run(job), client.run(job)
-        assert client.status(one) in ("REQUESTED", "QUEUED", "RUNNING")
+        assert client.status(one) in ("AWAITING", "REQUESTED", "QUEUED", "RUNNING")
         client.stop(two)
         assert client.wait(two)["history"]["currentStatus"]["status"] == "KILLED"
         done = client.wait(one)
         assert [record["status"] for record in done["history"]["statuses"]] == [
-            "REQUESTED", "QUEUED", "RUNNING", "SUCCEEDED",
+            "AWAITING", "REQUESTED", "QUEUED", "RUNNING", "SUCCEEDED",
         ]  # fmt: skip
         assert client.data(
             "mutation d($id: UUID!) { deleteJobInstancesBySelector(jobId: $id, selector: SUCCEEDED) }", {"id": job}

@@ -39,7 +39,7 @@ def wait_until_gone(pid: int, seconds: float = 10) -> None:
 def test_a_python_job_runs_with_its_file_and_arguments(client: Client) -> None:
     job = client.job("python {file} one 'two words'", "import sys; print(sys.argv[1:])", file_name="a file's.py")
     instance = client.wait(client.run(job))
-    assert statuses(instance) == ["REQUESTED", "QUEUED", "RUNNING", "SUCCEEDED"]
+    assert statuses(instance) == ["AWAITING", "REQUESTED", "QUEUED", "RUNNING", "SUCCEEDED"]
     assert client.lines(instance["id"]) == ["['one', 'two words']"]
     assert instance["endTime"] >= instance["startTime"]
     assert instance["runTrigger"] == {"triggerType": "MANUAL_JOB", "author": "airflow"}
@@ -79,7 +79,7 @@ def test_a_stop_ends_the_process_and_its_children(client: Client) -> None:
     child = int(lines[0].split()[1])
     assert client.stop(instance)["status"] == "KILLING"
     stopped = client.wait(instance)
-    assert statuses(stopped) == ["REQUESTED", "QUEUED", "RUNNING", "KILLING", "KILLED"]
+    assert statuses(stopped) == ["AWAITING", "REQUESTED", "QUEUED", "RUNNING", "KILLING", "KILLED"]
     assert stopped["stopTrigger"] == {"author": "airflow", "triggerType": "MANUAL_JOB"}
     wait_until_gone(child)
 
@@ -206,7 +206,7 @@ class TestLimits:
         client.wait(running, "RUNNING")
         assert client.status(waiting) == "QUEUED"
         client.stop(waiting)
-        assert statuses(client.wait(waiting)) == ["REQUESTED", "QUEUED", "KILLING", "KILLED"]
+        assert statuses(client.wait(waiting)) == ["AWAITING", "REQUESTED", "QUEUED", "KILLING", "KILLED"]
         client.stop(running)
         client.wait(running)
 
@@ -246,7 +246,7 @@ def test_after_kill_9_nothing_answered_is_lost_and_leftovers_are_ended(
     assert again.lines(instance) == lines
     for line in lines:
         wait_until_gone(int(line))
-    assert again.status(again.run(job)) in ("REQUESTED", "QUEUED", "RUNNING")
+    assert again.status(again.run(job)) in ("AWAITING", "REQUESTED", "QUEUED", "RUNNING")
 
 
 def test_a_token_outlives_a_restart(
