@@ -279,7 +279,7 @@ def main() -> None:
     seen: dict[str, Any] = {step.__name__: step(driver) for step in STEPS}
     for name, kind in {"jobs": Jobs, "projects": Projects}.items():
         seen[f"{name} not called"] = sorted(set(public(kind)) - driver.called[name])
-    print()  # the client writes to stdout too, and may not have ended its line
+    sys.stdout.write("\n")  # the client writes to stdout too, and may not have ended its line
     json.dump(seen, sys.stdout)
 
 

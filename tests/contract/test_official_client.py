@@ -143,7 +143,7 @@ def test_it_exports_jobs_and_imports_them_elsewhere(seen: dict[str, Any]) -> Non
 
 
 def test_it_counts_and_deletes_instances_in_each_way(seen: dict[str, Any]) -> None:
-    """Of five that succeeded one goes by its id; then all but one, since what is included wins over what is excluded."""
+    """Of five that succeeded one goes by its id, then all but one: what is included wins over what is excluded."""
     assert seen["deletions"] == {
         "counts": {"ALL": 6, "SUCCEEDED": 5, "FAILED": 0, "STOPPED": 1, "UNKNOWN": 0},
         "the same": True,
