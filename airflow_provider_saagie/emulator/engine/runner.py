@@ -19,6 +19,8 @@ from airflow_provider_saagie.emulator.states import Status
 from airflow_provider_saagie.emulator.store import instances, jobs, versions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_saagie.emulator.store.database import Database
     from airflow_provider_saagie.emulator.store.records import Instance
 
@@ -49,10 +51,18 @@ class Engine:
     :param database: the store.
     :param limits: what a job may use.
     :param simulate_seconds: run nothing: instances last that long by the clock alone.
+    :param runners: the command that runs the jobs of a technology, by its id in the catalogue.
     """
 
-    def __init__(self, database: Database, limits: Limits, simulate_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        limits: Limits,
+        simulate_seconds: float | None = None,
+        runners: Mapping[str, str] | None = None,
+    ) -> None:
         self._database = database
+        self._runners = runners or {}
         self._limits = limits
         self.simulated_ms = None if simulate_seconds is None else round(simulate_seconds * 1000)
         self._running: dict[str, JobProcess] = {}
@@ -151,15 +161,17 @@ class Engine:
         if job is None or version is None:
             return
         technology = catalogue.technologies()[job.technology_id]
-        if technology.technology_id not in workspace.RUNNABLE:
+        runner = self._runners.get(technology.technology_id)
+        if runner is None and technology.technology_id not in workspace.RUNNABLE:
             self._end(
                 instance.id,
                 "GENERIC_ERROR",
-                f"The emulator runs Python and Bash jobs only; {technology.label} jobs can be deployed, not run",
+                f"The emulator runs Python and Bash jobs; for {technology.label} jobs start it with"
+                f" --run-with {technology.technology_id}=COMMAND",
             )
             return
         platform = jobs.platform_of(self._database, job.id)
-        place = workspace.prepare(self._database.folder, self._bin, platform, job, version, instance)
+        place = workspace.prepare(self._database.folder, self._bin, platform, job, version, instance, runner)
         try:
             self._run_process(instance.id, place)
         finally:

@@ -85,9 +85,7 @@ def effective_docker_image(instance: Instance, info: Info) -> str:
     database = info.context.database
     version = versions.require_version(database, instance.job_id, instance.version_number)
     job = jobs.get_job(database, instance.job_id)
-    if version.docker:
-        return str(version.docker["image"])
-    return catalogue.docker_image(job.technology_id if job else "", version.runtime_version)
+    return catalogue.docker_image(job.technology_id if job else "", version.runtime_version, version.docker)
 
 
 @instance_type.field("runTrigger")

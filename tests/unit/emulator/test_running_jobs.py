@@ -155,6 +155,17 @@ def test_other_technologies_end_at_once_with_the_reason(client: Client) -> None:
     current = instance["history"]["currentStatus"]
     assert current["status"] == "FAILED"
     assert "Spark" in current["details"]
+    assert "--run-with spark=COMMAND" in current["details"]
+
+
+def test_other_technologies_run_with_a_command_of_the_users_own(
+    fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+) -> None:
+    hook = 'echo "$SAAGIE_JOB_RUNTIME on $SAAGIE_JOB_IMAGE"; eval "$SAAGIE_JOB_COMMAND"; exit 3'
+    client = client_of(fresh_emulator("--run-with", f"spark={hook}"))
+    instance = client.wait(client.run(client.job("cat {file}", "data", technology="Spark", file_name="a b.txt")))
+    assert client.lines(instance["id"]) == ["3.5 on saagie/spark:3.5-1.0.0", "data"]
+    assert instance["history"]["currentStatus"]["details"] == "exit code 3"
 
 
 def test_a_deleted_project_takes_its_processes_along(client: Client) -> None:
