@@ -27,10 +27,10 @@ _S = Status
 # UNKNOWN come about by hand only (`POST /emulator/instances/ID`), which may set any status.
 TRANSITIONS: dict[Status, dict[Status, str]] = {
     _S.AWAITING: {_S.REQUESTED: "taken up", _S.KILLING: "stopped", _S.FAILED: "emulator ended"},
-    _S.REQUESTED: {_S.QUEUED: "waits for its turn", _S.KILLING: "stopped", _S.FAILED: "emulator ended"},
+    _S.REQUESTED: {_S.QUEUED: "queued", _S.KILLING: "stopped", _S.FAILED: "emulator ended"},
     _S.QUEUED: {_S.RUNNING: "its turn", _S.KILLING: "stopped", _S.FAILED: "can't be run, or emulator ended"},
     _S.RUNNING: {_S.SUCCEEDED: "exit code 0", _S.KILLING: "stopped", _S.FAILED: "any other end"},
-    _S.KILLING: {_S.KILLED: "its process is gone"},
+    _S.KILLING: {_S.KILLED: "it is gone"},
     _S.UNKNOWN: {_S.KILLING: "stopped", _S.FAILED: "emulator ended"},
     _S.SUCCEEDED: {},
     _S.FAILED: {},
