@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Emulator", "LocalInstance", "LocalJob", "start"]
 
 _READY = "Saagie emulator listening on "
+_OBSERVER = {"Saagie-Emulator-Observer": "1"}  # so that faults don't strike the test's own requests
 _STOP_SECONDS = 15
 _SECONDS = 30  # how long a request of a test may take
 _JOB_KINDS = ("JobTechnology", "SparkTechnology")
@@ -171,7 +172,7 @@ class Emulator:
         self._control("DELETE", "faults")
 
     def requests(self) -> list[dict[str, Any]]:
-        """List the mutations that came in since the test began.
+        """List the mutations that came in since the test began, without the test's own.
 
         :return: the newest last.
         """
@@ -198,7 +199,7 @@ class Emulator:
         self._control("POST", f"instances/{instance_id}", wish)
 
     def graphql(self, document: str, *, gateway: bool = False, **variables: Any) -> dict[str, Any]:
-        """Send a GraphQL document.
+        """Send a GraphQL document. Like all that a test asks through this class, no fault strikes it.
 
         :param document: the document.
         :param gateway: to the technology catalogue, not the platform.
@@ -278,7 +279,7 @@ class Emulator:
             self.url + path,
             method=method,
             data=None if body is None else json.dumps(body).encode(),
-            headers={"Content-Type": "application/json", **headers},
+            headers={"Content-Type": "application/json", **_OBSERVER, **headers},
         )
         # Past any proxy of the environment: the emulator is on this machine.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))

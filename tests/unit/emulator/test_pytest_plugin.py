@@ -39,8 +39,9 @@ def test_first(saagie_emulator):
     job = sleeping_job(saagie_emulator)
     run = saagie_emulator.graphql("mutation run($id: UUID!) { runJob(jobId: $id) { id } }", id=job)
     assert saagie_emulator.jobs()["sleeps"].instances[0].id == run["runJob"]["id"]
-    assert [request["operation"] for request in saagie_emulator.requests()] == ["create", "run"]
-    saagie_emulator.fault("status", "jobs", status=500, times=0)
+    saagie_emulator.fault("outage", seconds=60)
+    assert saagie_emulator.jobs()["sleeps"].instances
+    assert saagie_emulator.requests() == []
 
 
 def test_second(saagie_emulator):
