@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import http.client
 import json
 import time
@@ -90,6 +91,25 @@ def test_without_a_good_token_nothing_is_told(emulator: EmulatorProcess, header:
     assert (
         requests.get(f"{emulator.graphql_url}/../project/a/job/b/version/1/artifact/c", timeout=10).status_code == 401
     )
+
+
+@pytest.mark.parametrize("password", ["", "p", "long and wrong", "long and right"])
+def test_a_login_is_compared_whole_and_in_constant_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    """Whatever is wrong, and however early, the one comparison that decides is that of the standard library."""
+    compared = []
+
+    def compare(sent: bytes, right: bytes) -> bool:
+        compared.append((sent, right))
+        return real(sent, right)
+
+    gate, real = Gate(Settings(data=tmp_path, password="long and right")), hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    assert (gate.log_in("airflow", password, "local") is not None) is (password == "long and right")
+    assert len(compared) == 1
+    assert password.encode() in compared[0][0]
+    assert b"long and right" in compared[0][1]
 
 
 def test_a_changed_token_is_refused(tmp_path: Path) -> None:
