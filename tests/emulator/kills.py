@@ -47,10 +47,11 @@ class Tally:
         )
 
 
-def kill_repeatedly(data: Path, times: int, seed: int) -> Tally:
+def kill_repeatedly(data: Path, times: int, seed: int, longest: float = LONGEST) -> Tally:
     """Kill an emulator at random moments, restart it on the same folder, and compare what is there with the books.
 
     :param times: how often.
+    :param longest: at most so many seconds of load are before a kill.
     :param seed: what makes the choices repeatable.
     :return: what happened.
     """
@@ -59,7 +60,7 @@ def kill_repeatedly(data: Path, times: int, seed: int) -> Tally:
     actors = [Actor(emulator, f"actor {number}", seed * 100 + number) for number in range(ACTORS)]
     try:
         for _ in range(times):
-            load_until_killed(emulator, actors, moments.uniform(SHORTEST, LONGEST))
+            load_until_killed(emulator, actors, moments.uniform(SHORTEST, longest))
             emulator.stop()  # it is dead: this closes its pipe
             tally.left_over += len(processes_in(data))
             emulator = restart(data, actors, tally)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def test_kill_9_under_load_loses_no_answered_mutation_and_leaves_none_half_done(tmp_path: Path) -> None:
-    tally = kill_repeatedly(tmp_path / "data", times=5, seed=11)
+    tally = kill_repeatedly(tmp_path / "data", times=5, seed=11, longest=1.0)
     assert tally.mutations["done, done"] > 50
     assert tally.left_over > 0
     assert tally.lost

@@ -11,6 +11,6 @@ if TYPE_CHECKING:
 
 
 def test_the_books_of_clients_and_platform_agree_whatever_struck(tmp_path: Path) -> None:
-    result = soak(tmp_path / "data", seconds=15, seed=5)
-    assert result.mutations["done, done"] > 50
-    assert sum(result.faults.values()) > 5
+    result = soak(tmp_path / "data", seconds=8, seed=5)
+    assert result.mutations["done, done"] > 30
+    assert sum(result.faults.values()) > 3
