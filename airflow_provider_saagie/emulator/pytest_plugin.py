@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 
@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.emulator.testing import Emulator
 
-_HELP = {
-    "saagie_projects": "names of the projects that a test finds in the local Saagie, empty",
-    "saagie_connections": "ids of the Airflow connections that lead to the local Saagie",
-    "saagie_emulator_options": "more options of saagie-emulator",
+# What the ini-file may set: what it means, its type for pytest, and what holds where it is not set.
+SETTINGS: dict[str, tuple[str, Literal["linelist", "args"], list[str]]] = {
+    "saagie_projects": ("projects that a test finds in the local Saagie, empty", "linelist", ["Demo"]),
+    "saagie_connections": ("ids of Airflow connections that lead to the local Saagie", "linelist", ["saagie_default"]),
+    "saagie_emulator_options": ("more options of saagie-emulator", "args", []),
 }
 
 
@@ -23,9 +24,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
     :param parser: pytest's.
     """
-    parser.addini("saagie_projects", _HELP["saagie_projects"], type="linelist", default=["Demo"])
-    parser.addini("saagie_connections", _HELP["saagie_connections"], type="linelist", default=["saagie_default"])
-    parser.addini("saagie_emulator_options", _HELP["saagie_emulator_options"], type="args", default=[])
+    for name, (meaning, kind, default) in SETTINGS.items():
+        parser.addini(name, meaning, type=kind, default=default)
 
 
 @pytest.fixture(scope="session")

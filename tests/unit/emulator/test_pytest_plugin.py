@@ -151,3 +151,19 @@ def test_unused_it_loads_nothing_but_itself() -> None:
     code = f"import sys, pytest; before = set(sys.modules); import {MODULE}; print(*set(sys.modules) - before)"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert set(ended.stdout.split()) == {"airflow_provider_saagie", "airflow_provider_saagie.emulator", MODULE}
+
+
+def test_the_docs_show_the_example_as_it_stands() -> None:
+    page = (ROOT / "docs" / "emulator.md").read_text()
+    shown = next(block for block in page.split("```") if "saagie_connection" in block and "def test_" in block)
+    assert shown.removeprefix("python\n").strip() in (ROOT / "example_dags/tests/test_example_dags.py").read_text()
+
+
+def test_the_docs_name_all_that_a_test_may_ask_and_set() -> None:
+    from airflow_provider_saagie.emulator import pytest_plugin
+    from airflow_provider_saagie.emulator.testing import Emulator
+
+    page = (ROOT / "docs" / "emulator.md").read_text()
+    asked = {name for name in vars(Emulator) if not name.startswith("_")} - {"begin", "stop"}  # the plugin's own
+    assert {name for name in asked if f"{name}(" not in page and f"`{name}`" not in page} == set()
+    assert {name for name in pytest_plugin.SETTINGS if f"| `{name}` |" not in page} == set()
