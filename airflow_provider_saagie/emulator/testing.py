@@ -20,6 +20,7 @@ __all__ = ["Emulator", "LocalInstance", "LocalJob", "start"]
 
 _READY = "Saagie emulator listening on "
 _OBSERVER = {"Saagie-Emulator-Observer": "1"}  # so that faults don't strike the test's own requests
+_OURS = {"--host", "--port", "--data", "--login", "--password", "--realm", "--platform"}
 _STOP_SECONDS = 15
 _SECONDS = 30  # how long a request of a test may take
 _JOB_KINDS = ("JobTechnology", "SparkTechnology")
@@ -232,8 +233,9 @@ class Emulator:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-        if self.process.stdout is not None:
-            self.process.stdout.close()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                pipe.close()
 
     def _job(self, job: dict[str, Any], project: str, project_id: str) -> LocalJob:
         page = f"{self.url}/projects/platform/{self.platform}/project/{project_id}/job/{job['id']}"
@@ -292,17 +294,21 @@ def start(folder: Path, options: Sequence[str] = ()) -> Emulator:
     """Start an emulator on any free port, and wait until it answers.
 
     :param folder: where it keeps its data and writes what goes wrong; it has to exist.
-    :param options: more options of `saagie-emulator`.
-    :return: the emulator; `stop()` ends it.
+    :param options: more options of `saagie-emulator`, but none that says where it is and for whom.
+    :return: the emulator; `stop()` ends it, and so does the end of this process.
+    :raises ValueError: where an option is not left to the caller.
     :raises RuntimeError: where it does not start; the message says why.
     """
+    if taken := sorted({option.partition("=")[0] for option in options} & _OURS):
+        raise ValueError(f"{', '.join(taken)} can't be set: a test's emulator has its own")
     password = secrets.token_urlsafe(24)
     log = folder / "emulator.log"
-    command = [sys.executable, "-m", "airflow_provider_saagie.emulator", "--port", "0", "--data", str(folder / "data")]
+    module = "airflow_provider_saagie.emulator.attached"
+    command = [sys.executable, "-m", module, "--port", "0", "--data", str(folder / "data")]
     with log.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(  # noqa: S603, our own program
             [*command, *options],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # never written to: it is closed when this process ends
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

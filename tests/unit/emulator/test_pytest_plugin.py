@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
@@ -145,6 +147,25 @@ def test_where_the_extra_is_missing_it_is_named(project: Project) -> None:
     ended = project.run()
     assert ended.returncode == 1
     assert "pip install 'airflow-provider-saagie[emulator]'" in ended.stdout
+
+
+def test_options_that_are_not_the_users_are_refused(project: Project) -> None:
+    (project.folder / "test_it.py").write_text("def test_it(saagie_emulator):\n    pass\n")
+    (project.folder / "pytest.ini").write_text("[pytest]\nsaagie_emulator_options = --simulate --realm=other\n")
+    ended = project.run()
+    assert ended.returncode == 1
+    assert "--realm can't be set" in ended.stdout
+
+
+def test_the_emulator_ends_with_a_session_that_is_killed(project: Project) -> None:
+    killed = "import os, signal\n\n\ndef test_it(saagie_emulator):\n"
+    killed += "    open('pid', 'w').write(str(saagie_emulator.process.pid))\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    (project.folder / "test_it.py").write_text(killed)
+    assert project.run().returncode == -signal.SIGKILL
+    pid, deadline = int((project.folder / "pid").read_text()), time.monotonic() + 15
+    while Path(f"/proc/{pid}").exists() and "zombie" not in Path(f"/proc/{pid}/status").read_text():
+        assert time.monotonic() < deadline, "it is still there"
+        time.sleep(0.05)
 
 
 def test_unused_it_loads_nothing_but_itself() -> None:
