@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_saagie.emulator.faults import ANY, KINDS
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from airflow_provider_saagie.emulator.app import Parts
+    from airflow_provider_saagie.emulator.stats import Mutation
 
 _SHOWN_MUTATIONS = 100
 _SHOWN_COUNTS = 20
@@ -68,11 +70,11 @@ class Kind:
     options: tuple[Option, ...]
 
 
-def figures_page(request: Request) -> Response:
-    """Show faults, counts and mutations."""
+async def figures_page(request: Request) -> Response:
+    """Show faults, counts and mutations; in the loop that counts them, so that nothing changes meanwhile."""
     parts: Parts = request.app.state.parts
     stats = parts.stats.summary()
-    mutations = parts.stats.list_mutations()
+    newest = islice(reversed(parts.stats.mutations), _SHOWN_MUTATIONS)
     return page(
         request,
         "control.html",
@@ -82,8 +84,8 @@ def figures_page(request: Request) -> Response:
         faults=[_described(fault) for fault in parts.faults.list_all()],
         stats=stats,
         counts=sorted(stats["requests"].items(), key=lambda one: -one[1])[:_SHOWN_COUNTS],
-        mutations=len(mutations),
-        requests=[_listed(one) for one in reversed(mutations[-_SHOWN_MUTATIONS:])],
+        mutations=len(parts.stats.mutations),
+        requests=[_listed(one) for one in newest],
     )
 
 
@@ -123,8 +125,13 @@ def _described(fault: dict[str, Any]) -> dict[str, Any]:
     return {**fault, "strikes": strikes, "how": how}
 
 
-def _listed(mutation: dict[str, Any]) -> dict[str, Any]:
-    text = json.dumps(mutation["variables"], ensure_ascii=False, default=str)
-    shown = text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
-    when = mutation["time"].replace("T", " ").removesuffix("Z")
-    return {**mutation, "time": when, "fields": ", ".join(mutation["fields"]), "variables": shown}
+def _listed(mutation: Mutation) -> dict[str, Any]:
+    text = json.dumps(mutation.variables, ensure_ascii=False, default=str)
+    return {
+        "time": mutation.time.replace("T", " ").removesuffix("Z"),
+        "fields": ", ".join(mutation.fields),
+        "outcome": mutation.outcome,
+        "platform": mutation.platform,
+        "variables": text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…",
+        "user_agent": mutation.user_agent,
+    }
