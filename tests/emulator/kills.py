@@ -22,6 +22,7 @@ from tests.emulator_process import EmulatorProcess, start_emulator
 
 ACTORS = 4
 SHORTEST, LONGEST = 0.2, 2.5  # seconds of load before a kill
+LEAST = 15  # mutations before a kill, of all actors together
 
 
 @dataclass
@@ -79,8 +80,11 @@ def kill_repeatedly(data: Path, times: int, seed: int, longest: float = LONGEST)
 def load_until_killed(emulator: EmulatorProcess, actors: list[Actor], seconds: float) -> None:
     """Let all actors work, kill the emulator in the midst of it, and wait until they have noticed."""
     with ThreadPoolExecutor(len(actors)) as pool:
+        enough = _written(actors) + LEAST
         working = [pool.submit(_work, actor) for actor in actors]
         time.sleep(seconds)
+        while _written(actors) < enough and not any(one.done() for one in working):
+            time.sleep(0.01)  # the machine is busy
         emulator.process.kill()
         emulator.process.wait()
     for one in working:
@@ -102,6 +106,10 @@ def restart(data: Path, actors: list[Actor], tally: Tally) -> EmulatorProcess:
         emulator.stop()
         raise
     return emulator
+
+
+def _written(actors: list[Actor]) -> int:
+    return sum(len(actor.journal) for actor in actors)
 
 
 def _work(actor: Actor) -> None:
