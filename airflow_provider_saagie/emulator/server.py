@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Bind a socket.
+    """Bind a socket; who calls from now on waits until requests are answered.
 
     :param host: an address or a name.
     :param port: a port; 0 for any that is free.
@@ -33,6 +33,7 @@ def bind(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        bound.listen()  # until then, another emulator that starts just now could bind the same port
     except OSError:
         bound.close()
         raise

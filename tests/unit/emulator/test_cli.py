@@ -105,6 +105,30 @@ def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_of_two_that_start_at_once_on_a_port_one_serves_and_one_names_the_way_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "airflow_provider_saagie.emulator", "--port", port, "--data", str(tmp_path / name),
+             "--password", "x"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for name in ("one", "two")
+    ]  # fmt: skip
+    try:
+        ready = [bool(one.stdout.readline()) for one in started if one.stdout is not None]
+    finally:
+        for one in started:
+            one.terminate()
+        said = [one.communicate(timeout=15)[1] for one in started]
+    assert sorted(ready) == [False, True]
+    loser = ready.index(False)
+    assert started[loser].returncode == 2
+    assert "--port" in said[loser]
+    assert "Traceback" not in said[loser]
+
+
 def test_a_folder_in_use_is_named_with_the_way_out(fresh_emulator: Callable[..., EmulatorProcess]) -> None:
     emulator = fresh_emulator()
     ended = run("--port", "0", "--data", str(emulator.data), "--password", "x")
