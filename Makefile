@@ -35,8 +35,9 @@ check: $(VENV)/.installed-dev ## ruff, mypy, the direction of imports
 	$(RUN) -m mypy --strict tests/typing/caller.py
 	$(RUN) -m pytest --quiet tests/unit/test_import_direction.py
 
-bench: $(VENV)/.installed-dev ## what importing the provider costs a DAG file
+bench: $(VENV)/.installed-dev ## what importing the provider costs a DAG file, and how quick the local Saagie is
 	@$(RUN) -m benchmarks.import_cost
+	@$(RUN) -m benchmarks.emulator_load
 
 contract: $(VENV)/.installed ## check on a real platform what we assume (SAAGIE_URL=... SAAGIE_LOGIN=... SAAGIE_PASSWORD=...)
 	@$(RUN) -m scripts.contract

@@ -53,8 +53,9 @@ def create_app(settings: Settings) -> Starlette:
     database = Database(settings.data)
     if database.is_new:
         _make_demo_project(database, settings)
-    engine = Engine(database, settings.limits, settings.simulate_seconds)
+    engine = Engine(database, settings.limits, settings.simulate_seconds, settings.runners)
     engine.recover()
+    engine.keep_schedules()
     parts = Parts(settings, database, engine, Gate(settings), Faults(), Stats(), projects_api(), gateway_api())
 
     @asynccontextmanager
@@ -75,12 +76,13 @@ def create_app(settings: Settings) -> Starlette:
 def _make_demo_project(database: Database, settings: Settings) -> None:
     """Give a newcomer something to run a job in."""
     everything = catalogue.job_technologies()
-    for platform in settings.platforms:
-        projects.create_project(
-            database,
-            platform,
-            DEMO_PROJECT,
-            settings.login,
-            "A project to begin with: every technology is allowed in every category.",
-            dict.fromkeys(catalogue.CATEGORIES, everything),
-        )
+    with database.writing():
+        for platform in settings.platforms:
+            projects.create_project(
+                database,
+                platform,
+                DEMO_PROJECT,
+                settings.login,
+                "A project to begin with: every technology is allowed in every category.",
+                dict.fromkeys(catalogue.CATEGORIES, everything),
+            )

@@ -10,6 +10,7 @@ from typing import IO, TYPE_CHECKING
 from airflow_provider_saagie.emulator.errors import InvalidError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 _CHUNK = 1 << 20
@@ -48,6 +49,7 @@ def keep(folder: Path, content: IO[bytes], limit: int) -> str:
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
+        _sync_folder(target.parent)
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -62,6 +64,25 @@ def path_of(folder: Path, key: str) -> Path:
     :return: its path.
     """
     return folder / "artifacts" / key
+
+
+def discard(folder: Path, keys: Iterable[str]) -> None:
+    """Delete stored files; those that are gone already don't matter.
+
+    :param folder: the data folder.
+    :param keys: what `keep` returned.
+    """
+    for key in keys:
+        path_of(folder, key).unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """See to it that a new file's name is on disk too, not only its content."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def sweep(folder: Path, used: set[str]) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 _NAMESPACE = UUID("6d1f2b62-4f5a-4f39-9a55-0d2a5e1c7a10")
 CATEGORIES = ("Extraction", "Processing", "Smart App")
@@ -97,14 +101,14 @@ _CATALOGUES = (
                 "JobTechnology",
                 "java-scala",
                 "Java/Scala",
-                "Can be deployed; an instance ends at once.",
+                "Runs where --run-with says how; without, an instance ends at once.",
                 _contexts("java-scala", "8", "11", "17", recommended="17"),
             ),
             Technology(
                 "SparkTechnology",
                 "spark",
                 "Spark",
-                "Can be deployed; an instance ends at once.",
+                "Runs where --run-with says how; without, an instance ends at once.",
                 tuple(
                     replace(one, languages=_SPARK_LANGUAGES)
                     for one in _contexts("spark", "3.1", "3.3", "3.5", recommended="3.5", label="Spark {}")
@@ -128,14 +132,14 @@ _CATALOGUES = (
                 "JobTechnology",
                 "r",
                 "R",
-                "Can be deployed; an instance ends at once.",
+                "Runs where --run-with says how; without, an instance ends at once.",
                 _contexts("r", "4.2", "4.3", recommended="4.3"),
             ),
             Technology(
                 "JobTechnology",
                 "generic",
                 "Generic",
-                "Can be deployed; an instance ends at once.",
+                "Runs where --run-with says how; without, an instance ends at once.",
                 _contexts("generic", "docker", recommended="docker"),
             ),
         ),
@@ -186,12 +190,15 @@ def find_context(technology_id: str, context_id: str | None) -> Context | None:
     return next((one for one in technology.contexts if one.id == context_id), None) if technology else None
 
 
-def docker_image(technology_id: str, context_id: str | None) -> str:
+def docker_image(technology_id: str, context_id: str | None, own: Mapping[str, Any] | None = None) -> str:
     """Tell which image an instance would run in.
 
     :param technology_id: the technology's id.
     :param context_id: the runtime's id.
+    :param own: the `dockerInfo` of a version that brings its own image.
     :return: image and tag.
     """
+    if own:
+        return str(own["image"])
     context = find_context(technology_id, context_id)
     return f"{context.docker_info.image}:{context.docker_info.version}" if context else "saagie/unknown:latest"

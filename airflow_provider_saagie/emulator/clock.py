@@ -22,8 +22,7 @@ def to_iso(moment: int) -> str:
     :param moment: milliseconds since 1970.
     :return: for example `2026-01-31T09:05:00.123Z`.
     """
-    whole = _EPOCH + timedelta(milliseconds=moment)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{moment % 1000:03d}Z"
+    return (_EPOCH + timedelta(milliseconds=moment)).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def from_iso(text: str) -> int:

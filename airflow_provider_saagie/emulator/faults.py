@@ -63,6 +63,12 @@ class Fault:
         self.struck += hit
         return hit
 
+    def is_spent(self) -> bool:
+        """Tell whether it is over: it will strike no more."""
+        if self.until is not None:
+            return time.monotonic() >= self.until
+        return self.times > 0 and self.seen >= self.occurrence + self.times - 1
+
 
 class Faults:
     """All faults that are switched on."""
@@ -108,9 +114,22 @@ class Faults:
     def list_all(self) -> list[dict[str, Any]]:
         """List the faults.
 
-        :return: each with how many requests it has seen and struck.
+        :return: each with how many requests it has seen and struck, and whether it is spent.
         """
-        return [{name: value for name, value in asdict(one).items() if name != "until"} for one in self._faults]
+        return [
+            {**{name: value for name, value in asdict(one).items() if name != "until"}, "spent": one.is_spent()}
+            for one in self._faults
+        ]
+
+    def remove(self, fault_id: int) -> bool:
+        """Switch one fault off.
+
+        :param fault_id: its id, as it is listed.
+        :return: False where there is no such fault.
+        """
+        before = len(self._faults)
+        self._faults = [one for one in self._faults if one.id != fault_id]
+        return len(self._faults) < before
 
     def clear(self) -> None:
         """Switch all faults off."""

@@ -11,6 +11,8 @@ import secrets
 import time
 from typing import TYPE_CHECKING
 
+from airflow_provider_saagie.emulator.errors import DataFolderError
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -72,6 +74,7 @@ def kept_secret(file: Path) -> str:
 
     :param file: where it is kept.
     :return: the secret.
+    :raises DataFolderError: where the file holds nothing that could be one.
     """
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -79,5 +82,10 @@ def kept_secret(file: Path) -> str:
         part.unlink(missing_ok=True)
         with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
             stream.write(secrets.token_urlsafe(24))
+            stream.flush()
+            os.fsync(stream.fileno())
         part.replace(file)
-    return file.read_text(encoding="utf-8").strip()
+    secret = file.read_text(encoding="utf-8", errors="replace").strip()
+    if not secret:
+        raise DataFolderError(f"{file} is empty: delete it, and a new one is made.")
+    return secret

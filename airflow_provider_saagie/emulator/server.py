@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import socket
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """Bind a socket.
+    """Bind a socket; who calls from now on waits until requests are answered.
 
     :param host: an address or a name.
     :param port: a port; 0 for any that is free.
@@ -32,6 +33,7 @@ def bind(host: str, port: int) -> socket.socket:
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         bound.bind((host, port))
+        bound.listen()  # until then, another emulator that starts just now could bind the same port
     except OSError:
         bound.close()
         raise
@@ -57,6 +59,9 @@ def serve(app: Starlette, bound: socket.socket, when_ready: Callable[[], None]) 
         timeout_graceful_shutdown=2,
         timeout_keep_alive=60,
     )
+    # What a start has loaded stays for good: looking through it again and again for garbage costs tens of milliseconds.
+    gc.collect()
+    gc.freeze()
     _Server(config, when_ready).run(sockets=[bound])
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_provider_saagie.emulator.engine import Limits
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -26,6 +27,7 @@ class Settings:
     :param simulate_seconds: run nothing: instances last that long by the clock alone.
     :param upload_limit: the largest artifact, in bytes.
     :param limits: what a job may use.
+    :param runners: the command that runs the jobs of a technology, by its id in the catalogue.
     """
 
     data: Path
@@ -39,3 +41,4 @@ class Settings:
     simulate_seconds: float | None = None
     upload_limit: int = 1 << 30
     limits: Limits = field(default_factory=Limits)
+    runners: Mapping[str, str] = field(default_factory=dict)

@@ -23,19 +23,20 @@ class Status(StrEnum):
 
 _S = Status
 
-# From each status, where the emulator may go next on its own. Ends lead nowhere.
-TRANSITIONS: dict[Status, frozenset[Status]] = {
-    _S.AWAITING: frozenset({_S.REQUESTED, _S.KILLING, _S.SKIPPED}),
-    _S.REQUESTED: frozenset({_S.QUEUED, _S.KILLING, _S.FAILED, _S.ERROR}),
-    _S.QUEUED: frozenset({_S.RUNNING, _S.KILLING, _S.FAILED, _S.ERROR}),
-    _S.RUNNING: frozenset({_S.SUCCEEDED, _S.FAILED, _S.KILLING, _S.ERROR, _S.UNKNOWN}),
-    _S.KILLING: frozenset({_S.KILLED, _S.FAILED}),
-    _S.UNKNOWN: frozenset({_S.RUNNING, _S.SUCCEEDED, _S.FAILED, _S.KILLING, _S.ERROR}),
-    _S.SUCCEEDED: frozenset(),
-    _S.FAILED: frozenset(),
-    _S.KILLED: frozenset(),
-    _S.ERROR: frozenset(),
-    _S.SKIPPED: frozenset(),
+# From each status, where the emulator may go next on its own, and why it would. Ends lead nowhere. ERROR, SKIPPED and
+# UNKNOWN come about by hand only (`POST /emulator/instances/ID`), which may set any status.
+TRANSITIONS: dict[Status, dict[Status, str]] = {
+    _S.AWAITING: {_S.REQUESTED: "taken up", _S.KILLING: "stopped", _S.FAILED: "emulator ended"},
+    _S.REQUESTED: {_S.QUEUED: "queued", _S.KILLING: "stopped", _S.FAILED: "emulator ended"},
+    _S.QUEUED: {_S.RUNNING: "its turn", _S.KILLING: "stopped", _S.FAILED: "can't be run, or emulator ended"},
+    _S.RUNNING: {_S.SUCCEEDED: "exit code 0", _S.KILLING: "stopped", _S.FAILED: "any other end"},
+    _S.KILLING: {_S.KILLED: "it is gone"},
+    _S.UNKNOWN: {_S.KILLING: "stopped", _S.FAILED: "emulator ended"},
+    _S.SUCCEEDED: {},
+    _S.FAILED: {},
+    _S.KILLED: {},
+    _S.ERROR: {},
+    _S.SKIPPED: {},
 }
 
 ENDS = frozenset(status for status, following in TRANSITIONS.items() if not following)
@@ -51,7 +52,8 @@ SELECTORS: dict[str, frozenset[Status] | None] = {
 
 # A simulated instance passes through these, each from that share of its life on.
 SIMULATED_LIFE: tuple[tuple[float, Status], ...] = (
-    (0.0, _S.REQUESTED),
+    (0.0, _S.AWAITING),
+    (0.01, _S.REQUESTED),
     (0.02, _S.QUEUED),
     (0.05, _S.RUNNING),
     (1.0, _S.SUCCEEDED),

@@ -1,4 +1,4 @@
-"""The engine: takes instances from REQUESTED to their end."""
+"""The engine: takes instances from AWAITING to their end."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from airflow_provider_saagie.emulator.engine import leftovers, workspace
 from airflow_provider_saagie.emulator.engine.capture import capture
 from airflow_provider_saagie.emulator.engine.log_writer import LogWriter
 from airflow_provider_saagie.emulator.engine.process import JobProcess
+from airflow_provider_saagie.emulator.engine.schedule import Scheduler
 from airflow_provider_saagie.emulator.states import Status
 from airflow_provider_saagie.emulator.store import instances, jobs, versions
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from airflow_provider_saagie.emulator.store.database import Database
     from airflow_provider_saagie.emulator.store.records import Instance
 
 log = logging.getLogger(__name__)
+
+SCHEDULE = "schedule"  # who has started an instance, where it was nobody
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +51,18 @@ class Engine:
     :param database: the store.
     :param limits: what a job may use.
     :param simulate_seconds: run nothing: instances last that long by the clock alone.
+    :param runners: the command that runs the jobs of a technology, by its id in the catalogue.
     """
 
-    def __init__(self, database: Database, limits: Limits, simulate_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        limits: Limits,
+        simulate_seconds: float | None = None,
+        runners: Mapping[str, str] | None = None,
+    ) -> None:
         self._database = database
+        self._runners = runners or {}
         self._limits = limits
         self.simulated_ms = None if simulate_seconds is None else round(simulate_seconds * 1000)
         self._running: dict[str, JobProcess] = {}
@@ -57,6 +70,7 @@ class Engine:
         self._closing = False
         self._pool = ThreadPoolExecutor(limits.parallel, thread_name_prefix="job")
         self._bin = workspace.make_bin(database.folder)
+        self._scheduler = Scheduler(database, self._run_scheduled)
 
     def recover(self) -> int:
         """End what an emulator that was killed has left behind.
@@ -71,12 +85,20 @@ class Engine:
         artifacts.sweep(self._database.folder, versions.used_artifacts(self._database))
         return len(orphans)
 
+    def keep_schedules(self) -> None:
+        """Start scheduled jobs when they are due, from now on."""
+        self._scheduler.start()
+
     def start(self, instance: Instance) -> None:
-        """Take a REQUESTED instance up; returns at once.
+        """Take an AWAITING instance up; returns at once.
 
         :param instance: the instance.
         """
-        if instance.simulated_ms is None and instances.move(self._database, instance.id, Status.QUEUED):
+        if instance.simulated_ms is not None:
+            return
+        with self._database.writing():  # one write to the disk for both
+            taken = all(instances.move(self._database, instance.id, one) for one in (Status.REQUESTED, Status.QUEUED))
+        if taken:
             self._pool.submit(self._run, instance)
 
     def stop(self, instance_id: str) -> None:
@@ -105,6 +127,7 @@ class Engine:
 
     def close(self) -> None:
         """End all processes and wait for them."""
+        self._scheduler.close()
         with self._lock:
             self._closing = True
             for process in self._running.values():
@@ -113,17 +136,24 @@ class Engine:
         for one in instances.list_unfinished(self._database):
             self._abandon(one, "The emulator was stopped while the instance was on its way")
 
+    def _run_scheduled(self, job_id: str) -> None:
+        self.start(
+            instances.create_instance(
+                self._database, job_id, SCHEDULE, self.simulated_ms, trigger=instances.BY_SCHEDULE
+            )
+        )
+
     def _abandon(self, instance: Instance, details: str) -> None:
         killing = instance.current.status is Status.KILLING
         end, reason = (Status.KILLED, None) if killing else (Status.FAILED, "UNEXPECTED_DELETION")
-        instances.move(self._database, instance.id, end, reason, details, by_hand=True)
+        instances.move(self._database, instance.id, end, reason, None if killing else details)
 
     def _run(self, instance: Instance) -> None:
         try:
             self._run_to_end(instance)
         except Exception as error:  # whatever goes wrong here must end the instance, not the thread
             log.exception("Instance %s could not be run", instance.id)
-            instances.move(self._database, instance.id, Status.FAILED, "GENERIC_ERROR", f"The emulator failed: {error}")
+            self._end(instance.id, "GENERIC_ERROR", f"The emulator failed: {error}")
 
     def _run_to_end(self, instance: Instance) -> None:
         job = jobs.get_job(self._database, instance.job_id)
@@ -131,15 +161,17 @@ class Engine:
         if job is None or version is None:
             return
         technology = catalogue.technologies()[job.technology_id]
-        if technology.technology_id not in workspace.RUNNABLE:
+        runner = self._runners.get(technology.technology_id)
+        if runner is None and technology.technology_id not in workspace.RUNNABLE:
             self._end(
                 instance.id,
                 "GENERIC_ERROR",
-                f"The emulator runs Python and Bash jobs only; {technology.label} jobs can be deployed, not run",
+                f"The emulator runs Python and Bash jobs; for {technology.label} jobs start it with"
+                f" --run-with {technology.technology_id}=COMMAND",
             )
             return
         platform = jobs.platform_of(self._database, job.id)
-        place = workspace.prepare(self._database.folder, self._bin, platform, job, version, instance)
+        place = workspace.prepare(self._database.folder, self._bin, platform, job, version, instance, runner)
         try:
             self._run_process(instance.id, place)
         finally:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_saagie.emulator.artifacts import path_of
+from airflow_provider_saagie.emulator.catalogue import docker_image
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.emulator.store.records import Instance, Job, Version
@@ -47,7 +48,15 @@ def make_bin(data: Path) -> Path:
     return folder
 
 
-def prepare(data: Path, tools: Path, platform: int, job: Job, version: Version, instance: Instance) -> Workspace:
+def prepare(
+    data: Path,
+    tools: Path,
+    platform: int,
+    job: Job,
+    version: Version,
+    instance: Instance,
+    runner: str | None = None,
+) -> Workspace:
     """Lay out a folder for an instance.
 
     :param data: the data folder.
@@ -56,6 +65,7 @@ def prepare(data: Path, tools: Path, platform: int, job: Job, version: Version, 
     :param job: the job.
     :param version: the version that runs.
     :param instance: the instance.
+    :param runner: a command to run it with, which finds the job's own command, runtime and image in its environment.
     :return: where and how to run it.
     """
     folder = (data / "work" / instance.id).resolve()
@@ -74,7 +84,13 @@ def prepare(data: Path, tools: Path, platform: int, job: Job, version: Version, 
         OUTPUTS_VARIABLE: str(folder / _OUTPUTS_FILE),
     }
     command = (version.command_line or "").replace("{file}", shlex.quote(version.artifact_name or ""))
-    return Workspace(folder, command, environment)
+    if runner is not None:
+        environment |= {
+            "SAAGIE_JOB_COMMAND": command,
+            "SAAGIE_JOB_RUNTIME": version.runtime_version or "",
+            "SAAGIE_JOB_IMAGE": docker_image(job.technology_id, version.runtime_version, version.docker),
+        }
+    return Workspace(folder, command if runner is None else runner, environment)
 
 
 def read_outputs(place: Workspace) -> dict[str, str]:

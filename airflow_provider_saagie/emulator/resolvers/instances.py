@@ -85,21 +85,20 @@ def effective_docker_image(instance: Instance, info: Info) -> str:
     database = info.context.database
     version = versions.require_version(database, instance.job_id, instance.version_number)
     job = jobs.get_job(database, instance.job_id)
-    if version.docker:
-        return str(version.docker["image"])
-    return catalogue.docker_image(job.technology_id if job else "", version.runtime_version)
+    return catalogue.docker_image(job.technology_id if job else "", version.runtime_version, version.docker)
 
 
 @instance_type.field("runTrigger")
 def run_trigger(instance: Instance, *_: object) -> dict[str, str]:
-    """Tell who started an instance."""
-    return {"author": instance.author, "trigger_type": "MANUAL_JOB"}
+    """Tell what started an instance, and who, where it was somebody."""
+    author = {} if instance.trigger == instances.BY_SCHEDULE else {"author": instance.author}
+    return {**author, "trigger_type": instance.trigger}
 
 
 @instance_type.field("stopTrigger")
 def stop_trigger(instance: Instance, *_: object) -> dict[str, str] | None:
     """Tell who stopped an instance."""
-    return {"author": instance.stop_author, "trigger_type": "MANUAL_JOB"} if instance.stop_author else None
+    return {"author": instance.stop_author, "trigger_type": instances.BY_HAND} if instance.stop_author else None
 
 
 @instance_type.field("executionVariablesOutput")
@@ -176,5 +175,7 @@ BINDABLES = (
     instance_type,
     history_type,
     status_type,
-    InterfaceType("Trigger", type_resolver=lambda *_: "AuthoredTrigger"),
+    InterfaceType(
+        "Trigger", type_resolver=lambda found, *_: "AuthoredTrigger" if "author" in found else "AnonymousTrigger"
+    ),
 )

@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ariadne import MutationType, ObjectType, QueryType
 
 from airflow_provider_saagie.emulator import catalogue
+from airflow_provider_saagie.emulator.clock import now_ms
+from airflow_provider_saagie.emulator.engine.schedule import next_tick
 from airflow_provider_saagie.emulator.errors import InvalidError, RefusedError
+from airflow_provider_saagie.emulator.resolvers.files import tidied
 from airflow_provider_saagie.emulator.resolvers.versions import as_new_version, copied
 from airflow_provider_saagie.emulator.store import instances, jobs, projects, versions
 
@@ -69,7 +72,7 @@ def create_job(_: object, info: Info, job: dict[str, Any], job_version: dict[str
     check_allowed(context, project.id, category, technology_id)
     jobs.check_name(context.database, project.id, job["name"], except_id=None)  # before a file is stored
     version = as_new_version(context, technology_id, job_version, file, previous=None)
-    with context.database.writing():
+    with tidied(context, [version.artifact]), context.database.writing():
         created = jobs.create_job(
             context.database,
             jobs.NewJob(project_id=project.id, category=category, technology_id=technology_id, **_given(job)),
@@ -92,7 +95,8 @@ def delete_job(_: object, info: Info, job_id: str) -> bool:
     context = info.context
     jobs.require_job(context.database, context.platform, job_id)
     instances.settle(context.database)
-    jobs.delete_job(context.database, job_id)
+    with tidied(context, versions.artifacts_of(context.database, job_id)):
+        jobs.delete_job(context.database, job_id)
     return True
 
 
@@ -200,6 +204,14 @@ def alerting(job: Job, info: Info) -> dict[str, Any] | None:
     }
 
 
+@job_type.field("scheduleStatus")
+def schedule_status(job: Job, *_: object) -> str | None:
+    """Tell whether a job's schedule will start it."""
+    if not job.is_scheduled:
+        return None
+    return "READY" if next_tick(job.cron or "", job.timezone, now_ms()) else "IMPOSSIBLE_TO_SCHEDULE"
+
+
 @job_type.field("deletableState")
 def deletable_state(job: Job, info: Info) -> dict[str, Any]:
     """Tell whether a job can be deleted, and why not."""
@@ -220,7 +232,6 @@ for _name, _resolve in {
     "technology": lambda job, *_: {"id": job.technology_id},
     "cronScheduling": lambda job, *_: job.cron,
     "scheduleTimezone": lambda job, *_: job.timezone,
-    "scheduleStatus": lambda job, *_: "READY" if job.is_scheduled else None,
     "doesUseGPU": lambda job, *_: job.uses_gpu,
     "creationDate": lambda job, *_: job.created_at,
     "pipelines": lambda *_, **__: (),

@@ -8,7 +8,8 @@ from ariadne import MutationType, ObjectType, QueryType
 
 from airflow_provider_saagie.emulator import catalogue
 from airflow_provider_saagie.emulator.errors import InvalidError
-from airflow_provider_saagie.emulator.store import instances, jobs, projects
+from airflow_provider_saagie.emulator.resolvers.files import tidied
+from airflow_provider_saagie.emulator.store import instances, jobs, projects, versions
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.emulator.resolvers.context import Info
@@ -132,12 +133,14 @@ def delete_project(_: object, info: Info, project_id: str) -> bool:
     """Delete a project; what runs in it is stopped."""
     context = info.context
     projects.require_project(context.database, context.platform, project_id)
-    for job in jobs.list_jobs(context.database, project_id):
+    found = jobs.list_jobs(context.database, project_id)
+    for job in found:
         for instance in instances.list_instances(context.database, job.id):
             if instance.ended_at is None:
                 instances.ask_to_stop(context.database, instance.id, context.login)
                 context.engine.stop(instance.id)
-    projects.delete_project(context.database, project_id)
+    with tidied(context, [key for job in found for key in versions.artifacts_of(context.database, job.id)]):
+        projects.delete_project(context.database, project_id)
     return True
 
 

@@ -9,6 +9,7 @@ from ariadne import MutationType, ObjectType, QueryType
 
 from airflow_provider_saagie.emulator import artifacts, catalogue
 from airflow_provider_saagie.emulator.errors import InvalidError
+from airflow_provider_saagie.emulator.resolvers.files import tidied
 from airflow_provider_saagie.emulator.store import jobs, versions
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ def add_version(_: object, info: Info, job_id: str, job_version: dict[str, Any],
     job = jobs.require_job(context.database, context.platform, job_id)
     previous = versions.current_version(context.database, job.id)
     new = as_new_version(context, job.technology_id, job_version, file, previous)
-    return versions.add_version(context.database, job.id, new)
+    with tidied(context, [new.artifact]):
+        return versions.add_version(context.database, job.id, new)
 
 
 @mutation.field("rollbackJobVersion")
@@ -60,10 +62,11 @@ def delete_versions(_: object, info: Info, job_id: str, job_version_numbers: lis
     """Delete versions, as far as nothing speaks against it."""
     context = info.context
     jobs.require_job(context.database, context.platform, job_id)
-    return [
-        {"number": number, "success": versions.delete_version(context.database, job_id, number)}
-        for number in job_version_numbers
-    ]
+    with tidied(context, versions.artifacts_of(context.database, job_id)):
+        return [
+            {"number": number, "success": versions.delete_version(context.database, job_id, number)}
+            for number in job_version_numbers
+        ]
 
 
 @version_type.field("packageInfo")

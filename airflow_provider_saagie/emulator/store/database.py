@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import TextIO
 
-FORMAT = 1  # raise it with every change of the tables that an older file doesn't have
+FORMAT = 2  # raise it with every change of the tables that an older file doesn't have
+
+_FILE = "saagie.db"
+# What may lie in a folder before the database does, where an emulator was killed while it made the folder.
+_MADE_BEFORE_IT = {"lock", "password", "password.part", "token.key", "token.key.part"}
 
 _TABLES = """
 CREATE TABLE projects (
@@ -39,6 +43,7 @@ CREATE TABLE jobs (
     next_instance INTEGER NOT NULL DEFAULT 1, next_version INTEGER NOT NULL DEFAULT 1,
     UNIQUE (project_id, name_key), UNIQUE (project_id, alias)
 ) WITHOUT ROWID;
+CREATE INDEX jobs_scheduled ON jobs (id) WHERE is_scheduled;
 CREATE TABLE versions (
     job_id TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, number INTEGER NOT NULL, created_at INTEGER NOT NULL,
     creator TEXT NOT NULL, release_note TEXT, runtime_version TEXT, command_line TEXT, artifact TEXT,
@@ -49,8 +54,8 @@ CREATE TABLE versions (
 CREATE TABLE instances (
     id TEXT PRIMARY KEY, job_id TEXT NOT NULL REFERENCES jobs ON DELETE CASCADE, number INTEGER NOT NULL,
     version_number INTEGER NOT NULL, status TEXT NOT NULL, reason TEXT, details TEXT, recorded_at INTEGER NOT NULL,
-    started_at INTEGER NOT NULL, ended_at INTEGER, author TEXT NOT NULL, stop_author TEXT, outputs TEXT,
-    simulated_ms INTEGER, UNIQUE (job_id, number)
+    started_at INTEGER NOT NULL, ended_at INTEGER, trigger TEXT NOT NULL, author TEXT NOT NULL, stop_author TEXT,
+    outputs TEXT, simulated_ms INTEGER, UNIQUE (job_id, number)
 ) WITHOUT ROWID;
 CREATE INDEX instances_unfinished ON instances (job_id) WHERE ended_at IS NULL;
 CREATE TABLE statuses (
@@ -76,7 +81,7 @@ class Database:
         self._lock = threading.RLock()
         self._claim = _claim(folder)
         try:
-            self._connection = _connect(folder / "saagie.db")
+            self._connection = _connect(folder / _FILE)
             self.is_new = _prepare(self._connection, folder)
         except BaseException:
             self._claim.close()
@@ -156,7 +161,26 @@ def unpacked(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
+def check_folder(folder: Path) -> None:
+    """Check that a folder is an emulator's, or can become one; nothing is changed.
+
+    An emulator deletes what it does not know in some of its folders, so it must never get one that holds other things.
+
+    :param folder: where everything is to be kept.
+    :raises DataFolderError: where it holds something else, or can't be read.
+    """
+    try:
+        found = {one.name for one in folder.iterdir()} if folder.exists() else set()
+    except OSError as error:
+        raise DataFolderError(f"The data folder {folder} can't be read: {error.strerror}.") from error
+    if _FILE not in found and found - _MADE_BEFORE_IT:
+        raise DataFolderError(
+            f"{folder} is not empty and no data folder of an emulator's: give a new or an empty one with --data."
+        )
+
+
 def _claim(folder: Path) -> TextIO:
+    check_folder(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         handle = (folder / "lock").open("w")
@@ -173,15 +197,18 @@ def _claim(folder: Path) -> TextIO:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
+    try:
+        connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=5)
+    except sqlite3.Error as error:
+        raise DataFolderError(f"{path} can't be opened as the emulator's database ({error}).") from error
     connection.row_factory = sqlite3.Row
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")  # what was answered stays, also through a power cut
         connection.execute("PRAGMA foreign_keys=ON")
-    except sqlite3.DatabaseError as error:
+    except sqlite3.Error as error:
         connection.close()
-        raise DataFolderError(f"{path} is no database of the emulator's ({error}): move it away.") from error
+        raise DataFolderError(f"{path} is no database that the emulator can use ({error}): move it away.") from error
     return connection
 
 
@@ -195,5 +222,8 @@ def _prepare(connection: sqlite3.Connection, folder: Path) -> bool:
             f"{folder} was written by another version of the emulator (format {version}, this one reads {FORMAT}): "
             "give another folder with --data."
         )
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+        connection.close()
+        raise DataFolderError(f"{folder / _FILE} is another program's: give another folder with --data.")
     connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={FORMAT}; COMMIT;")
     return True

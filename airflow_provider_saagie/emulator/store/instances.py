@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.emulator.store.database import Database
 
+# What can start an instance here, as TriggerType calls it.
+BY_HAND, BY_SCHEDULE = "MANUAL_JOB", "CRON_JOB"
+
 _INSTANCE = (
     "SELECT instances.id, job_id, number, version_number, status, reason, details, recorded_at, started_at, ended_at,"
-    " author, stop_author, outputs, simulated_ms FROM instances "
+    " trigger, author, stop_author, outputs, simulated_ms FROM instances "
 )
 _ON_PLATFORM = (
     _INSTANCE + "JOIN jobs ON jobs.id = job_id JOIN projects ON projects.id = project_id"
@@ -26,13 +29,16 @@ _ON_PLATFORM = (
 )
 
 
-def create_instance(database: Database, job_id: str, author: str, simulated_ms: int | None = None) -> Instance:
+def create_instance(
+    database: Database, job_id: str, author: str, simulated_ms: int | None = None, trigger: str = BY_HAND
+) -> Instance:
     """Ask for an instance of a job's current version.
 
     :param job_id: the job's id.
-    :param author: a login.
+    :param author: who wants it: a login, or the schedule.
     :param simulated_ms: how long its life is to be, where nothing really runs.
-    :return: the instance, REQUESTED.
+    :param trigger: what started it, a value of TriggerType.
+    :return: the instance, AWAITING.
     :raises NotFoundError: where there is no such job, or it has no version.
     """
     instance_id, moment = str(uuid.uuid4()), now_ms()
@@ -45,12 +51,12 @@ def create_instance(database: Database, job_id: str, author: str, simulated_ms: 
         if row is None or version is None:
             raise NotFoundError(f"Job {job_id} does not exist" if row is None else f"Job {job_id} has no version")
         connection.execute(
-            "INSERT INTO instances (id, job_id, number, version_number, status, recorded_at, started_at, author,"
-            " simulated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (instance_id, job_id, row[0], version[0], Status.REQUESTED, moment, moment, author, simulated_ms),
+            "INSERT INTO instances (id, job_id, number, version_number, status, recorded_at, started_at, trigger,"
+            " author, simulated_ms) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (instance_id, job_id, row[0], version[0], Status.AWAITING, moment, moment, trigger, author, simulated_ms),
         )
         if simulated_ms is None:
-            _record(connection, instance_id, StatusRecord(Status.REQUESTED, None, None, moment))
+            _record(connection, instance_id, StatusRecord(Status.AWAITING, None, None, moment))
     return require_instance(database, instance_id)
 
 
@@ -220,12 +226,23 @@ def _record(connection: sqlite3.Connection, instance_id: str, record: StatusReco
 def _one(row: sqlite3.Row | None) -> Instance | None:
     if row is None:
         return None
-    (instance_id, job_id, number, version, status, reason, details, since, started, ended, author, stopper, outputs,
-     simulated) = row  # fmt: skip
+    (instance_id, job_id, number, version, status, reason, details, since, started, ended, trigger, author, stopper,
+     outputs, simulated) = row  # fmt: skip
     if simulated is not None and ended is None:
         status, since = simulated_statuses(started, simulated, now_ms())[-1]
         ended = since if status in ENDS else None
     current = StatusRecord(Status(status), reason, details, since)
     return Instance(
-        instance_id, job_id, number, version, current, started, ended, author, stopper, unpacked(outputs), simulated
+        instance_id,
+        job_id,
+        number,
+        version,
+        current,
+        started,
+        ended,
+        trigger,
+        author,
+        stopper,
+        unpacked(outputs),
+        simulated,
     )

@@ -199,6 +199,14 @@ def list_jobs(
     return [job for job in map(_one, rows) if job]
 
 
+def list_scheduled(database: Database) -> list[Job]:
+    """List the jobs, of all platforms, that are started by a schedule.
+
+    :return: the jobs.
+    """
+    return [job for job in map(_one, database.rows(_JOB + "WHERE is_scheduled")) if job]
+
+
 def count_jobs(database: Database, project_id: str) -> int:
     """Count a project's jobs.
 

@@ -74,7 +74,7 @@ class StatusRecord:
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """An instance of a job and its current status."""
+    """An instance of a job and its current status; `trigger` is a value of TriggerType."""
 
     id: str
     job_id: str
@@ -83,6 +83,7 @@ class Instance:
     current: StatusRecord
     started_at: int
     ended_at: int | None
+    trigger: str
     author: str
     stop_author: str | None
     outputs: dict[str, str] | None

@@ -179,8 +179,18 @@ def delete_version(database: Database, job_id: str, number: int) -> bool:
     return True
 
 
+def artifacts_of(database: Database, job_id: str) -> set[str]:
+    """Tell which stored files a job's versions need.
+
+    :param job_id: the job's id.
+    :return: their keys.
+    """
+    sql = "SELECT DISTINCT artifact FROM versions WHERE job_id = ? AND artifact IS NOT NULL"
+    return {row[0] for row in database.rows(sql, (job_id,))}
+
+
 def used_artifacts(database: Database) -> set[str]:
-    """Tell which stored files some version still needs.
+    """Tell which stored files some version still needs; copies of a job share its files.
 
     :return: their keys.
     """

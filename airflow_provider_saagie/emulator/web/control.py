@@ -11,6 +11,7 @@ from airflow_provider_saagie.emulator.errors import InvalidError, NotFoundError
 from airflow_provider_saagie.emulator.resolvers.scalars import parse_uuid
 from airflow_provider_saagie.emulator.states import Status
 from airflow_provider_saagie.emulator.store import instances
+from airflow_provider_saagie.emulator.web.figures import figures_page
 from airflow_provider_saagie.emulator.web.guard import refused
 from airflow_provider_saagie.emulator.web.requests import BadRequestError, json_object
 
@@ -47,6 +48,15 @@ async def faults(request: Request) -> Response:
     return JSONResponse({"faults": parts.faults.list_all()})
 
 
+async def one_fault(request: Request) -> Response:
+    """Switch one fault off."""
+    parts: Parts = request.app.state.parts
+    wanted = int(request.path_params["fault"])
+    if not parts.faults.remove(wanted):
+        return refused(404, f"No fault has the id {wanted}")
+    return JSONResponse({"faults": parts.faults.list_all()})
+
+
 async def stats(request: Request) -> Response:
     """Count requests."""
     parts: Parts = request.app.state.parts
@@ -80,7 +90,9 @@ async def set_instance(request: Request) -> Response:
 
 
 ROUTES = (
+    Route("/emulator", figures_page),
     Route("/emulator/faults", faults, methods=["GET", "POST", "DELETE"]),
+    Route("/emulator/faults/{fault:int}", one_fault, methods=["DELETE"]),
     Route("/emulator/stats", stats),
     Route("/emulator/requests", requests),
     Route("/emulator/instances/{instance}", set_instance, methods=["POST"]),

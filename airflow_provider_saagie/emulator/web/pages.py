@@ -2,105 +2,106 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING
+from uuid import UUID
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from airflow_provider_saagie.emulator import catalogue
-from airflow_provider_saagie.emulator.clock import now_ms
+from airflow_provider_saagie.emulator.errors import NotFoundError
+from airflow_provider_saagie.emulator.resolvers.instances import is_password
 from airflow_provider_saagie.emulator.store import instances, jobs, logs, projects, versions
+from airflow_provider_saagie.emulator.web.rendering import HERE, number_from, page
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from airflow_provider_saagie.emulator.app import Parts
-    from airflow_provider_saagie.emulator.store.records import Instance
+    from airflow_provider_saagie.emulator.store.records import Job, Project
 
-_HERE = Path(__file__).parent.parent
 _SHOWN_INSTANCES = 50
 _SHOWN_LINES = 5_000
 _STREAMS = ("STDOUT", "STDERR", "ORCHESTRATION_STDOUT", "ORCHESTRATION_STDERR")
-_HEADERS = {
-    "Content-Security-Policy": "default-src 'none'; img-src data:; style-src 'self'; script-src 'self';"
-    " connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cache-Control": "no-store",
-}
 
 
-async def home(request: Request) -> Response:
+def home(request: Request) -> Response:
     """Go to the first platform."""
     parts: Parts = request.app.state.parts
     return RedirectResponse(f"/projects/platform/{parts.settings.platforms[0]}")
 
 
-async def platform_page(request: Request) -> Response:
-    """Show a platform's projects."""
+def platform_page(request: Request) -> Response:
+    """Show a platform's projects, and how Airflow gets there."""
     parts: Parts = request.app.state.parts
     platform = int(request.path_params["platform"])
     if platform not in parts.settings.platforms:
-        return _missing(request, f"Platform {platform}")
+        return nowhere(request)
     found = projects.list_projects(parts.database, platform)
     counted = [(one, jobs.count_jobs(parts.database, one.id)) for one in found]
-    return _page(request, "platform.html", platform=platform, projects=counted)
+    return page(
+        request,
+        "platform.html",
+        platform=platform,
+        projects=counted,
+        address=str(request.base_url).rstrip("/"),
+        login=parts.settings.login,
+        extra=json.dumps({"realm": parts.settings.realm, "platform_id": platform}),
+    )
 
 
-async def project_page(request: Request) -> Response:
+def project_page(request: Request) -> Response:
     """Show a project's jobs."""
     parts: Parts = request.app.state.parts
-    platform, project_id = int(request.path_params["platform"]), request.path_params["project"]
-    project = projects.find_project(parts.database, platform, project_id)
+    platform, project, _ = _found(request)
     if project is None:
-        return _missing(request, f"Project {project_id}")
+        return nowhere(request)
     listed = [
-        (job, catalogue.technologies()[job.technology_id], next(iter(_latest(parts, job.id, 1)), None))
+        (job, _technology(job), next(iter(instances.list_instances(parts.database, job.id, 1)), None))
         for job in jobs.list_jobs(parts.database, project.id)
     ]
     live = any(latest is not None and latest.ended_at is None for _, _, latest in listed)
-    return _page(request, "project.html", platform=platform, project=project, jobs=listed, live=live)
+    return page(request, "project.html", platform=platform, project=project, jobs=listed, live=live)
 
 
-async def job_page(request: Request) -> Response:
+def job_page(request: Request) -> Response:
     """Show a job with its versions and instances."""
     parts: Parts = request.app.state.parts
-    platform, job_id = int(request.path_params["platform"]), request.path_params["job"]
-    job = jobs.find_job(parts.database, platform, job_id)
-    project = projects.find_project(parts.database, platform, request.path_params["project"])
-    if job is None or project is None or job.project_id != project.id:
-        return _missing(request, f"Job {job_id}")
-    found = _latest(parts, job.id, _SHOWN_INSTANCES)
-    return _page(
+    platform, project, job = _found(request)
+    if job is None:
+        return nowhere(request)
+    skip = number_from(request, "skip")
+    found = instances.list_instances(parts.database, job.id, _SHOWN_INSTANCES, skip)
+    return page(
         request,
         "job.html",
         platform=platform,
         project=project,
         job=job,
-        technology=catalogue.technologies()[job.technology_id],
+        technology=_technology(job),
         versions=versions.list_versions(parts.database, job.id),
         instances=found,
         total=instances.count_instances(parts.database, job.id),
+        skip=skip,
+        step=_SHOWN_INSTANCES,
         live=any(one.ended_at is None for one in found),
     )
 
 
-async def instance_page(request: Request) -> Response:
-    """Show an instance with what it has been through and its log."""
+def instance_page(request: Request) -> Response:
+    """Show an instance with what it has been through and its log; `from` leaves out the lines before that one."""
     parts: Parts = request.app.state.parts
-    platform, instance_id = int(request.path_params["platform"]), request.path_params["instance"]
-    job = jobs.find_job(parts.database, platform, request.path_params["job"])
-    project = projects.find_project(parts.database, platform, request.path_params["project"])
-    instance = instances.find_instance(parts.database, platform, instance_id)
-    if instance is None or job is None or project is None or (instance.job_id, job.project_id) != (job.id, project.id):
-        return _missing(request, f"Instance {instance_id}")
-    total = logs.count_lines(parts.database, instance_id, _STREAMS)
-    skipped = max(0, total - _SHOWN_LINES)
-    return _page(
+    platform, project, job = _found(request)
+    instance = instances.find_instance(parts.database, platform, request.path_params["instance"])
+    if job is None or instance is None or instance.job_id != job.id:
+        return nowhere(request)
+    total = logs.count_lines(parts.database, instance.id, _STREAMS)
+    skipped = number_from(request, "from") or max(0, total - _SHOWN_LINES)
+    lines = logs.read_lines(parts.database, instance.id, _STREAMS, _SHOWN_LINES, skipped)
+    outputs = instance.outputs or {}
+    return page(
         request,
         "instance.html",
         platform=platform,
@@ -108,52 +109,84 @@ async def instance_page(request: Request) -> Response:
         job=job,
         instance=instance,
         history=instances.history(parts.database, instance),
-        lines=logs.read_lines(parts.database, instance_id, _STREAMS, _SHOWN_LINES, skipped),
+        lines=lines,
         skipped=skipped,
-        live=instance.ended_at is None,
+        next=skipped + len(lines),
+        outputs={name: "(a password)" if is_password(name) else value for name, value in outputs.items()},
+        live=instance.ended_at is None or skipped + len(lines) < total,
     )
 
 
-def _latest(parts: Parts, job_id: str, count: int) -> list[Instance]:
-    return instances.list_instances(parts.database, job_id, count)
-
-
-def _page(request: Request, template: str, status: int = 200, **values: Any) -> Response:
+def whole_log(request: Request) -> Response:
+    """Show all that is kept of an instance's output, as text."""
     parts: Parts = request.app.state.parts
-    values = {"live": False, "platforms": parts.settings.platforms, "now": now_ms(), **values}
-    return HTMLResponse(_TEMPLATES.get_template(template).render(values), status, _HEADERS)
+    try:
+        instance = instances.require_instance(parts.database, request.path_params["instance"])
+    except NotFoundError as error:
+        return PlainTextResponse(f"{error}\n", 404)
+    lines = logs.read_lines(parts.database, instance.id, _STREAMS)
+    headers = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"}
+    return PlainTextResponse("".join(f"{line.value}\n" for line in lines), headers=headers)
 
 
-def _missing(request: Request, what: str) -> Response:
-    return _page(request, "missing.html", 404, what=what)
+def icon(_: Request) -> Response:
+    """Show the icon also where no page names it: beside a log as text."""
+    return FileResponse(HERE / "static" / "icon.svg")
 
 
-def _moment(value: int | None) -> str:
-    return "" if value is None else f"{datetime.fromtimestamp(value / 1000, UTC):%Y-%m-%d %H:%M:%S}"
+def nowhere(request: Request) -> Response:
+    """Say what is not there, or not any more, and lead to the nearest that is."""
+    parts: Parts = request.app.state.parts
+    platform, project, job = _found(request)
+    links = [("the projects", "/")]
+    if platform in parts.settings.platforms:
+        links = [(f"Platform {platform}", f"/projects/platform/{platform}")]
+    if project is not None:
+        links.append((project.name, f"{links[0][1]}/project/{project.id}"))
+    if job is not None:
+        links.append((job.name, f"{links[-1][1]}/job/{job.id}"))
+    heading, text = _what_is_missing(request, job)
+    return page(request, "missing.html", 404, heading=heading, text=text, links=links)
 
 
-def _duration(milliseconds: int) -> str:
-    seconds = milliseconds / 1000
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+def _what_is_missing(request: Request, job: Job | None) -> tuple[str, str]:
+    wanted = request.path_params
+    if "instance" in wanted and job is not None and _is_id(wanted["instance"]):
+        return (
+            "This instance was deleted",
+            f"The job {job.name} has no instance {wanted['instance']} any more. Its log went with it.",
+        )
+    for kind in ("instance", "job", "project"):
+        if _is_id(wanted.get(kind, "")):
+            return (
+                f"This {kind} is not here",
+                f"There is no {kind} {wanted[kind]}. It may have been deleted, or be in another place.",
+            )
+    return "There is nothing here", "The address leads nowhere."
 
 
-def _templates() -> Environment:
-    environment = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
-        autoescape=select_autoescape(default=True, default_for_string=True),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(moment=_moment, duration=_duration)
-    return environment
+def _found(request: Request) -> tuple[int, Project | None, Job | None]:
+    """Look up what a path names; a job counts only inside its own project."""
+    parts: Parts = request.app.state.parts
+    wanted = request.path_params
+    platform = int(wanted.get("platform", 0))
+    project = projects.find_project(parts.database, platform, wanted.get("project", ""))
+    job = jobs.find_job(parts.database, platform, wanted.get("job", ""))
+    inside = job is not None and project is not None and job.project_id == project.id
+    return platform, project, job if inside else None
 
 
-_TEMPLATES = _templates()
+def _technology(job: Job) -> str:
+    return catalogue.technologies()[job.technology_id].label
+
+
+def _is_id(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
 _PLATFORM = "/projects/platform/{platform:int}"
 _JOB = _PLATFORM + "/project/{project}/job/{job}"
 
@@ -164,5 +197,8 @@ ROUTES = (
     Route(_PLATFORM + "/project/{project}", project_page),
     Route(_JOB, job_page),
     Route(_JOB + "/instances/{instance}", instance_page),
-    Mount("/emulator/static", StaticFiles(directory=_HERE / "static")),
+    Route("/projects/platform/{rest:path}", nowhere),
+    Route("/emulator/instances/{instance}/log", whole_log),
+    Route("/favicon.ico", icon),
+    Mount("/emulator/static", StaticFiles(directory=HERE / "static")),
 )

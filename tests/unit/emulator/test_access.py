@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
 import http.client
 import json
+import time
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -91,6 +93,25 @@ def test_without_a_good_token_nothing_is_told(emulator: EmulatorProcess, header:
     )
 
 
+@pytest.mark.parametrize("password", ["", "p", "long and wrong", "long and right"])
+def test_a_login_is_compared_whole_and_in_constant_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, password: str
+) -> None:
+    """Whatever is wrong, and however early, the one comparison that decides is that of the standard library."""
+    compared = []
+
+    def compare(sent: bytes, right: bytes) -> bool:
+        compared.append((sent, right))
+        return real(sent, right)
+
+    gate, real = Gate(Settings(data=tmp_path, password="long and right")), hmac.compare_digest
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    assert (gate.log_in("airflow", password, "local") is not None) is (password == "long and right")
+    assert len(compared) == 1
+    assert password.encode() in compared[0][0]
+    assert b"long and right" in compared[0][1]
+
+
 def test_a_changed_token_is_refused(tmp_path: Path) -> None:
     gate = Gate(Settings(data=tmp_path, password="p"))
     token = gate.log_in("airflow", "p", "local")
@@ -108,6 +129,28 @@ def test_a_token_ends_with_its_lifetime_and_when_it_is_revoked(tmp_path: Path) -
     token = gate.log_in("airflow", "p", "local") or ""
     gate.revoke(token)
     assert gate.who_has(token) is None
+
+
+def test_a_token_is_good_for_as_long_as_the_command_line_says(
+    fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+) -> None:
+    client = client_of(fresh_emulator("--token-ttl", "1"))
+    question = {"query": "{ platform { id } }"}
+    assert client.session.post(client.emulator.graphql_url, json=question, timeout=10).status_code == 200
+    time.sleep(1.1)
+    assert client.session.post(client.emulator.graphql_url, json=question, timeout=10).status_code == 401
+    client.session.headers["Authorization"] = f"Bearer {client.emulator.log_in()}"
+    assert client.session.post(client.emulator.graphql_url, json=question, timeout=10).status_code == 200
+
+
+@pytest.mark.parametrize("name", ["..", "../token.key", "..%2Ftoken.key", "..%2F..%2Ftoken.key", "%2Fetc%2Fpasswd"])
+def test_a_download_leads_nowhere_but_to_its_artifact(emulator: EmulatorProcess, client: Client, name: str) -> None:
+    job = client.job("python {file}", "print(1)")
+    headers = {"Host": urlsplit(emulator.url).netloc, "Authorization": str(client.session.headers["Authorization"])}
+    base = f"/projects/api/platform/1/project/{client.demo_project()}/job/{job}/version/1/artifact/"
+    assert raw(emulator, "GET", base + "job.py", headers) == (200, "print(1)")
+    assert raw(emulator, "GET", base + name, headers)[0] == 404
+    assert raw(emulator, "GET", f"/emulator/static/{name}", headers)[0] == 404
 
 
 def test_the_settings_do_not_show_the_password(tmp_path: Path) -> None:

@@ -100,6 +100,16 @@ def test_a_taken_name_is_refused(client: Client) -> None:
     assert "exists already" in client.error(CREATE_JOB, variables)["message"]
 
 
+def test_a_project_whose_name_is_taken_is_refused_and_the_one_that_has_it_left_alone(client: Client) -> None:
+    before = client.data("{ projects { id name description jobsCount } }")
+    error = client.error(
+        "mutation m($project: ProjectInput!) { createProject(project: $project) { id } }", {"project": {"name": "DEMO"}}
+    )
+    assert "exists already" in error["message"]
+    assert error["extensions"] == {"classification": "ValidationError"}
+    assert client.data("{ projects { id name description jobsCount } }") == before
+
+
 def test_a_job_answers_what_it_was_given(client: Client) -> None:
     variables = wish(
         client,
@@ -421,12 +431,12 @@ class TestSimulation:
         client = client_of(emulator)
         job = client.job("rm -rf /nothing", technology="Spark")
         one, two = client.run(job), client.run(job)
-        assert client.status(one) in ("REQUESTED", "QUEUED", "RUNNING")
+        assert client.status(one) in ("AWAITING", "REQUESTED", "QUEUED", "RUNNING")
         client.stop(two)
         assert client.wait(two)["history"]["currentStatus"]["status"] == "KILLED"
         done = client.wait(one)
         assert [record["status"] for record in done["history"]["statuses"]] == [
-            "REQUESTED", "QUEUED", "RUNNING", "SUCCEEDED",
+            "AWAITING", "REQUESTED", "QUEUED", "RUNNING", "SUCCEEDED",
         ]  # fmt: skip
         assert client.data(
             "mutation d($id: UUID!) { deleteJobInstancesBySelector(jobId: $id, selector: SUCCEEDED) }", {"id": job}

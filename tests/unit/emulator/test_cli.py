@@ -9,6 +9,8 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import requests
+from airflow.sdk import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +48,36 @@ def test_stderr_tells_how_to_reach_it_but_not_a_given_password(
     assert emulator.password not in said
 
 
+def test_a_first_start_shows_a_connection_that_works(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "airflow_provider_saagie.emulator", "--port", "0", "--data", str(tmp_path / "d")],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.readline()
+    try:
+        for line in process.stderr:
+            if "AIRFLOW_CONN_SAAGIE_DEFAULT=" in line:
+                break
+        shown = subprocess.run(
+            ["/bin/bash", "-c", f'{line.strip()}; printf %s "$AIRFLOW_CONN_SAAGIE_DEFAULT"'],
+            capture_output=True, text=True, check=True,
+        ).stdout  # fmt: skip
+        connection = Connection.from_json(shown)
+        assert connection.conn_type == "saagie"
+        answer = requests.post(
+            f"{connection.host}/authentication/api/open/authenticate",
+            json={"login": connection.login, "password": connection.password},
+            headers={"Saagie-Realm": connection.extra_dejson["realm"]},
+            timeout=10,
+        )
+        assert answer.status_code == 200
+    finally:
+        process.terminate()
+        process.communicate(timeout=15)
+
+
 def test_a_password_is_made_once_for_a_data_folder_and_shown(tmp_path: Path) -> None:
     shown = []
     for _ in range(2):
@@ -73,6 +105,30 @@ def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
 
 
+def test_of_two_that_start_at_once_on_a_port_one_serves_and_one_names_the_way_out(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-m", "airflow_provider_saagie.emulator", "--port", port, "--data", str(tmp_path / name),
+             "--password", "x"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for name in ("one", "two")
+    ]  # fmt: skip
+    try:
+        ready = [bool(one.stdout.readline()) for one in started if one.stdout is not None]
+    finally:
+        for one in started:
+            one.terminate()
+        said = [one.communicate(timeout=15)[1] for one in started]
+    assert sorted(ready) == [False, True]
+    loser = ready.index(False)
+    assert started[loser].returncode == 2
+    assert "--port" in said[loser]
+    assert "Traceback" not in said[loser]
+
+
 def test_a_folder_in_use_is_named_with_the_way_out(fresh_emulator: Callable[..., EmulatorProcess]) -> None:
     emulator = fresh_emulator()
     ended = run("--port", "0", "--data", str(emulator.data), "--password", "x")
@@ -98,11 +154,25 @@ def test_an_address_that_others_can_reach_is_refused_unless_told(tmp_path: Path,
     assert not (tmp_path / "d").exists()
 
 
-@pytest.mark.parametrize("arguments", [["--port", "70000"], ["--platform", "0"], ["--nonsense"], ["--token-ttl", "x"]])
-def test_wrong_flags_are_named(arguments: list[str]) -> None:
-    ended = run(*arguments)
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--port", "70000"], "--port"),
+        (["--platform", "0"], "--platform"),
+        (["--nonsense"], "--nonsense"),
+        (["--token-ttl", "x"], "--token-ttl"),
+        (["--simulate-seconds", "3"], "--simulate"),
+        (["--run-with", "cobol=run"], "java-scala, python, r, spark"),
+        (["--run-with", "spark="], "TECHNOLOGY=COMMAND"),
+        (["--run-with", "jupyter=x"], "jupyter"),
+    ],
+)
+def test_wrong_flags_are_named(tmp_path: Path, arguments: list[str], named: str) -> None:
+    ended = run(*arguments, "--data", str(tmp_path / "d"), COLUMNS="200", NO_COLOR="1", TERM="dumb")
     assert ended.returncode == 2
+    assert named in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "d").exists()
 
 
 def test_the_help_names_every_flag_of_the_contract() -> None:

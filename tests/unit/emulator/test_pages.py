@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import re
+import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 import requests
+
+from airflow_provider_saagie.emulator.faults import KINDS
+from airflow_provider_saagie.emulator.web.figures import TEXTS
 
 if TYPE_CHECKING:
     from tests.unit.emulator.conftest import Client
@@ -68,3 +73,90 @@ def test_the_pages_forbid_what_they_do_not_need(client: Client) -> None:
     policy = get(client, "/projects/platform/1").headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+def test_a_deleted_instance_is_said_to_be_deleted(client: Client) -> None:
+    job = client.job("true", technology="Bash", name=f"<b>{uuid.uuid4()}")
+    job_path = f"/projects/platform/1/project/{client.demo_project()}/job/{job}"
+    answer = get(client, f"{job_path}/instances/{uuid.uuid4()}")
+    assert answer.status_code == 404
+    assert "This instance was deleted" in answer.text
+    assert f'href="{job_path}"' in answer.text
+    assert "<b>" not in answer.text
+
+
+def test_an_instance_is_not_shown_under_another_job(client: Client) -> None:
+    instance = client.wait(client.run(client.job("true", technology="Bash")))["id"]
+    other = client.job("true", technology="Bash")
+    path = f"/projects/platform/1/project/{client.demo_project()}/job/{other}/instances/{instance}"
+    assert get(client, path).status_code == 404
+
+
+def test_the_whole_log_is_there_as_text(client: Client) -> None:
+    instance = client.wait(client.run(client.job("echo '<b>'; echo two >&2", technology="Bash")))["id"]
+    answer = get(client, f"/emulator/instances/{instance}/log")
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert sorted(answer.text.splitlines()) == ["<b>", "two"]
+    assert get(client, f"/emulator/instances/{uuid.uuid4()}/log").status_code == 404
+
+
+def test_only_lines_from_a_number_on_are_sent_to_a_page_that_has_the_others(client: Client) -> None:
+    job = client.job("seq 1 5", technology="Bash")
+    instance = client.wait(client.run(job))["id"]
+    path = f"/projects/platform/1/project/{client.demo_project()}/job/{job}/instances/{instance}"
+    text = get(client, f"{path}?from=3").text
+    assert [number for number in range(1, 6) if f"<samp>{number}</samp>" in text] == [4, 5]
+    assert 'data-next="5"' in text
+    for nonsense in ("x", "-1", "9" * 30, "²"):
+        assert "<samp>1</samp>" in get(client, f"{path}?from={nonsense}").text
+
+
+def test_a_password_among_the_outputs_is_not_shown(client: Client) -> None:
+    job = client.job("printf 'DB_PASSWORD=hunter2\\nROWS=7\\n' > $SAAGIE_OUTPUT_VARS_PATH", technology="Bash")
+    instance = client.wait(client.run(job))["id"]
+    text = get(client, f"/projects/platform/1/project/{client.demo_project()}/job/{job}/instances/{instance}").text
+    assert "hunter2" not in text
+    assert re.findall("<dt>(.*?)</dt><dd><code>(.*?)</code>", text.split("<h2>Outputs</h2>")[1]) == [
+        ("DB_PASSWORD", "(a password)"),
+        ("ROWS", "7"),
+    ]
+
+
+def test_every_kind_of_fault_is_explained() -> None:
+    assert list(TEXTS) == list(KINDS)
+
+
+def test_the_page_of_faults_shows_them_and_the_mutations(client: Client) -> None:
+    client.emulator.fault("status", "runJob", status=503, times=2, body=HOSTILE)
+    job = client.job("true", technology="Bash", name=f"{HOSTILE} {uuid.uuid4()}")
+    text = get(client, "/emulator").text
+    assert "requests 1 to 2" in text
+    assert "createJob" in text
+    assert "<script>alert" not in text
+    client.data("mutation d($id: UUID!) { deleteJob(jobId: $id) }", {"id": job})
+
+
+def test_one_fault_is_switched_off_and_the_others_stay(client: Client) -> None:
+    client.emulator.fault("drop", "runJob")
+    client.emulator.fault("delay", "jobs", seconds=1)
+    first, second = client.emulator.faults()
+    client.emulator.control("DELETE", f"faults/{first['id']}")
+    assert client.emulator.faults() == [second]
+    answer = requests.delete(f"{client.emulator.url}/emulator/faults/{first['id']}", timeout=10)
+    assert answer.status_code == 404
+
+
+def test_an_outage_that_is_over_is_listed_as_spent(client: Client) -> None:
+    client.emulator.fault("outage", seconds=0)
+    client.emulator.fault("outage", seconds=60)
+    assert [fault["spent"] for fault in client.emulator.faults()] == [True, False]
+
+
+def test_who_looks_on_is_neither_struck_nor_counted(client: Client) -> None:
+    before = client.emulator.stats()["total"]
+    client.emulator.fault("outage", seconds=60)
+    client.session.headers["Saagie-Emulator-Observer"] = "1"
+    job = client.job("true", technology="Bash")
+    assert client.emulator.stats()["total"] == before
+    assert job not in str(client.emulator.requests())

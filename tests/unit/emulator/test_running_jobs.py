@@ -39,7 +39,7 @@ def wait_until_gone(pid: int, seconds: float = 10) -> None:
 def test_a_python_job_runs_with_its_file_and_arguments(client: Client) -> None:
     job = client.job("python {file} one 'two words'", "import sys; print(sys.argv[1:])", file_name="a file's.py")
     instance = client.wait(client.run(job))
-    assert statuses(instance) == ["REQUESTED", "QUEUED", "RUNNING", "SUCCEEDED"]
+    assert statuses(instance) == ["AWAITING", "REQUESTED", "QUEUED", "RUNNING", "SUCCEEDED"]
     assert client.lines(instance["id"]) == ["['one', 'two words']"]
     assert instance["endTime"] >= instance["startTime"]
     assert instance["runTrigger"] == {"triggerType": "MANUAL_JOB", "author": "airflow"}
@@ -79,7 +79,7 @@ def test_a_stop_ends_the_process_and_its_children(client: Client) -> None:
     child = int(lines[0].split()[1])
     assert client.stop(instance)["status"] == "KILLING"
     stopped = client.wait(instance)
-    assert statuses(stopped) == ["REQUESTED", "QUEUED", "RUNNING", "KILLING", "KILLED"]
+    assert statuses(stopped) == ["AWAITING", "REQUESTED", "QUEUED", "RUNNING", "KILLING", "KILLED"]
     assert stopped["stopTrigger"] == {"author": "airflow", "triggerType": "MANUAL_JOB"}
     wait_until_gone(child)
 
@@ -155,6 +155,17 @@ def test_other_technologies_end_at_once_with_the_reason(client: Client) -> None:
     current = instance["history"]["currentStatus"]
     assert current["status"] == "FAILED"
     assert "Spark" in current["details"]
+    assert "--run-with spark=COMMAND" in current["details"]
+
+
+def test_other_technologies_run_with_a_command_of_the_users_own(
+    fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+) -> None:
+    hook = 'echo "$SAAGIE_JOB_RUNTIME on $SAAGIE_JOB_IMAGE"; eval "$SAAGIE_JOB_COMMAND"; exit 3'
+    client = client_of(fresh_emulator("--run-with", f"spark={hook}"))
+    instance = client.wait(client.run(client.job("cat {file}", "data", technology="Spark", file_name="a b.txt")))
+    assert client.lines(instance["id"]) == ["3.5 on saagie/spark:3.5-1.0.0", "data"]
+    assert instance["history"]["currentStatus"]["details"] == "exit code 3"
 
 
 def test_a_deleted_project_takes_its_processes_along(client: Client) -> None:
@@ -206,7 +217,7 @@ class TestLimits:
         client.wait(running, "RUNNING")
         assert client.status(waiting) == "QUEUED"
         client.stop(waiting)
-        assert statuses(client.wait(waiting)) == ["REQUESTED", "QUEUED", "KILLING", "KILLED"]
+        assert statuses(client.wait(waiting)) == ["AWAITING", "REQUESTED", "QUEUED", "KILLING", "KILLED"]
         client.stop(running)
         client.wait(running)
 
@@ -246,7 +257,7 @@ def test_after_kill_9_nothing_answered_is_lost_and_leftovers_are_ended(
     assert again.lines(instance) == lines
     for line in lines:
         wait_until_gone(int(line))
-    assert again.status(again.run(job)) in ("REQUESTED", "QUEUED", "RUNNING")
+    assert again.status(again.run(job)) in ("AWAITING", "REQUESTED", "QUEUED", "RUNNING")
 
 
 def test_a_token_outlives_a_restart(

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib.util
 import itertools
+from pathlib import Path
 
 from graphql import GraphQLEnumType
 from hypothesis import given
@@ -32,7 +34,7 @@ def test_every_status_on_the_way_can_reach_an_end() -> None:
         while todo:
             one = todo.pop()
             reached.add(one)
-            todo |= TRANSITIONS[one] - reached
+            todo |= TRANSITIONS[one].keys() - reached
         assert reached & ENDS, start
 
 
@@ -44,6 +46,17 @@ def test_whatever_is_on_its_way_can_be_stopped() -> None:
 @given(st.integers(100, 10_000_000), st.integers(0, 20_000_000))
 def test_a_simulated_life_only_goes_where_the_table_lets_it(duration: int, after: int) -> None:
     history = [status for status, _ in simulated_statuses(1_000, duration, 1_000 + after)]
-    assert history[0] is Status.REQUESTED
+    assert history[0] is Status.AWAITING
     assert all(later in TRANSITIONS[earlier] for earlier, later in itertools.pairwise(history))
     assert (history[-1] in ENDS) is (after >= duration)
+
+
+def test_the_picture_in_the_docs_is_drawn_from_the_table() -> None:
+    script = Path(__file__).parents[3] / "docs" / "draw_states.py"
+    found = importlib.util.spec_from_file_location("draw_states", script)
+    assert found is not None
+    assert found.loader is not None
+    drawing = importlib.util.module_from_spec(found)
+    found.loader.exec_module(drawing)
+    assert set(drawing.PLACES) == set(Status)
+    assert drawing.PICTURE.read_text(encoding="utf-8") == drawing.draw(), "run python docs/draw_states.py"

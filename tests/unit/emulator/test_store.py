@@ -101,13 +101,20 @@ def test_instance_numbers_rise_and_are_not_given_twice(database: Database, job: 
 def test_the_table_of_states_is_kept_to(database: Database, job: Job) -> None:
     instance = instances.create_instance(database, job.id, "me")
     assert not instances.move(database, instance.id, Status.SUCCEEDED)
+    assert instances.move(database, instance.id, Status.REQUESTED)
     assert instances.move(database, instance.id, Status.QUEUED)
     assert instances.move(database, instance.id, Status.RUNNING)
     assert instances.move(database, instance.id, Status.FAILED, "GENERIC_ERROR", "exit code 1")
     assert not instances.move(database, instance.id, Status.RUNNING)
     found = instances.require_instance(database, instance.id)
     assert (found.current.reason, found.current.details) == ("GENERIC_ERROR", "exit code 1")
-    assert [one.status for one in instances.history(database, found)] == ["REQUESTED", "QUEUED", "RUNNING", "FAILED"]
+    assert [one.status for one in instances.history(database, found)] == [
+        "AWAITING",
+        "REQUESTED",
+        "QUEUED",
+        "RUNNING",
+        "FAILED",
+    ]
 
 
 def test_stopping_twice_keeps_the_first_author_and_an_end_can_not_be_stopped(database: Database, job: Job) -> None:
