@@ -44,6 +44,8 @@ contract: $(VENV)/.installed ## check on a real platform what we assume (SAAGIE_
 
 docs: $(VENV)/.installed-dev ## make the pictures in the docs anew
 	@$(RUN) -m docs.make_pictures
+	@$(RUN) -m docs.emulator_pictures
+	@$(RUN) -m docs.draw_states
 
 $(RUN):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found." >&2; exit 1; }
