@@ -120,27 +120,35 @@ class SaagiePurgeInstancesOperator(SaagieTask):
                 "A purge without a criterion is refused: give `selector` (ALL to mean all of them), `older_than`, "
                 "`keep_last` or `include`."
             )
-        if self.keep_last is not None and (isinstance(self.keep_last, bool) or self.keep_last < 0):
-            raise SaagieValidationError(f"`keep_last` is {self.keep_last!r}: it should be a number from 0 on.")
+        if self.keep_last is not None and (type(self.keep_last) is not int or self.keep_last < 0):
+            raise SaagieValidationError(f"`keep_last` is {self.keep_last!r}: it should be a whole number from 0 on.")
         return check_criteria(
             Criteria(
                 selector=self.selector,
                 before=_moment(self.older_than),
                 keep_last=self.keep_last,
-                exclude=tuple(self.exclude),
-                include=tuple(self.include),
+                exclude=_ids("exclude", self.exclude),
+                include=_ids("include", self.include),
             )
         )
+
+
+def _ids(name: str, given: object) -> tuple[str, ...]:
+    from airflow_provider_saagie.client.checks import identifiers
+
+    return tuple(identifiers(name, given))  # as Saagie writes them: an id in capitals is the same id
 
 
 def _moment(older_than: timedelta | datetime | str | None) -> datetime | None:
     if older_than is None:
         return None
-    if isinstance(older_than, timedelta):
-        return datetime.now(UTC) - older_than
+    if isinstance(older_than, timedelta) and older_than < timedelta(0):
+        raise SaagieValidationError(f"`older_than` is {older_than!r}: an age below 0 would mean all instances.")
     try:
+        if isinstance(older_than, timedelta):
+            return datetime.now(UTC) - older_than
         moment = older_than if isinstance(older_than, datetime) else datetime.fromisoformat(older_than)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise SaagieValidationError(
             f"`older_than` is {older_than!r}: it should be a timedelta, or a moment such as 2026-06-01T00:00:00+01:00."
         ) from None

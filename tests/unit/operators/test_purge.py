@@ -108,6 +108,13 @@ def test_a_dry_run_shows_a_table_and_deletes_nothing(purging: Any, ran: Any, cli
     assert all(one in shown for one in ids)
 
 
+def test_an_id_in_capitals_is_kept_all_the_same(purging: Any, ran: Any, client: Any) -> None:
+    job_id, ids = ran
+    result = purging(job_id=job_id, selector="ALL", exclude=[one.upper() for one in ids], include=None)
+    assert (result.state, result.xcoms["return_value"]) == ("success", 0)
+    assert left(client, job_id) == ids
+
+
 def test_instances_on_their_way_are_never_deleted(purging: Any, make_job: Any, client: SaagieClient) -> None:
     job_id = make_job("import time\ntime.sleep(60)")
     running = client.jobs.run(job_id)["runJob"]["id"]
@@ -125,8 +132,13 @@ def test_instances_on_their_way_are_never_deleted(purging: Any, make_job: Any, c
         ({"selector": "GOOD"}, "SUCCEEDED"),
         ({"older_than": "2026-01-01"}, "timezone"),
         ({"older_than": "a while"}, "a while"),
+        ({"older_than": timedelta(days=-1)}, "below 0"),
+        ({"older_than": timedelta(days=10**6)}, "older_than"),
         ({"keep_last": -1}, "keep_last"),
+        ({"keep_last": "5"}, "keep_last"),
+        ({"keep_last": 1.5}, "keep_last"),
         ({"include": ["x"]}, "UUID"),
+        ({"include": "f5fce22d-2152-4a01-8c6a-4c2eb4808b6d"}, "a list of UUIDs"),
     ],
     ids=str,
 )
