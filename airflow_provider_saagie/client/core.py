@@ -114,7 +114,7 @@ def worth_repeating(outcome: Outcome, *, is_mutation: bool) -> bool:
     match outcome:
         case Answer():
             return False
-        case Broken(fault=Fault.TLS):
+        case Broken(fault=Fault.TLS):  # a certificate does not mend itself
             return False
         case Broken(fault=fault):
             return not (is_mutation and fault.may_have_arrived)

@@ -24,6 +24,7 @@ class Fault(enum.Enum):
     UNREACHABLE = (False, "the connection was refused or could not be made")
     PROXY = (False, "the proxy refused or could not be reached")
     TLS = (False, "its TLS certificate was not accepted")
+    TLS_BROKEN = (True, "TLS failed, before or after the request was sent")
     CONNECT_TIMEOUT = (False, "no connection could be made in time")
     TIMEOUT = (True, "no answer came in time")
     LOST = (True, "the connection broke before the answer was whole")

@@ -37,6 +37,7 @@ def error_of_broken(operation: str, outcome: Broken, settings: Settings) -> Saag
     advice = {
         Fault.UNKNOWN_NAME: "check the connection's host.",
         Fault.TLS: "set the connection's `verify` to the path of a CA bundle that knows the platform's certificate.",
+        Fault.TLS_BROKEN: "check that the connection's host and port speak https.",
         Fault.PROXY: "check the connection's `proxy`.",
         Fault.TIMEOUT: f"the connection's `timeout` is {settings.timeout:g} s.",
         Fault.CONNECT_TIMEOUT: f"check the network; the connection's `timeout` is {settings.timeout:g} s.",

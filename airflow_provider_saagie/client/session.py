@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -32,7 +33,9 @@ T = TypeVar("T")
 FAULTS: tuple[tuple[type[BaseException], outcomes.Fault], ...] = (
     (urllib3.exceptions.NameResolutionError, outcomes.Fault.UNKNOWN_NAME),
     (requests.exceptions.ProxyError, outcomes.Fault.PROXY),
-    (requests.exceptions.SSLError, outcomes.Fault.TLS),
+    (ssl.SSLCertVerificationError, outcomes.Fault.TLS),
+    # requests raises the same error for a handshake as for a record that breaks while the answer comes.
+    (requests.exceptions.SSLError, outcomes.Fault.TLS_BROKEN),
     (requests.exceptions.ConnectTimeout, outcomes.Fault.CONNECT_TIMEOUT),
     (urllib3.exceptions.NewConnectionError, outcomes.Fault.UNREACHABLE),
     (requests.exceptions.Timeout, outcomes.Fault.TIMEOUT),

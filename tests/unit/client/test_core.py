@@ -43,6 +43,7 @@ MEANINGS = [
     (Broken(Fault.UNREACHABLE), errors.SaagieConnectionError, errors.SaagieConnectionError),
     (Broken(Fault.PROXY), errors.SaagieConnectionError, errors.SaagieConnectionError),
     (Broken(Fault.TLS), errors.SaagieConnectionError, errors.SaagieConnectionError),
+    (Broken(Fault.TLS_BROKEN), errors.SaagieConnectionError, errors.SaagieOutcomeUnknown),
     (Broken(Fault.CONNECT_TIMEOUT), errors.SaagieTimeout, errors.SaagieTimeout),
     (Broken(Fault.TIMEOUT), errors.SaagieTimeout, errors.SaagieOutcomeUnknown),
     (Broken(Fault.LOST), errors.SaagieConnectionError, errors.SaagieOutcomeUnknown),

@@ -284,6 +284,54 @@ def subclasses(kind: type[BaseException]) -> Iterator[type[BaseException]]:
         yield from subclasses(child)
 
 
+def test_tls_that_breaks_in_an_answer_is_no_bad_certificate(transport: Transport, tmp_path: Path) -> None:
+    """The request was read: a change may have happened, whatever requests calls the error."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(context)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_answer_once_and_break, args=(listener, context), daemon=True).start()
+        settings = read_settings(
+            host=f"https://localhost:{listener.getsockname()[1]}",
+            login="a",
+            password="secret",
+            extra={"realm": "r", "platform_id": 1, "verify": str(tmp_path / "ca.pem"), "retries": 0},
+        )
+        with pytest.raises(errors.SaagieOutcomeUnknown, match="may have happened") as raised:
+            transport(settings, instances.run(str(uuid.uuid4())))
+    assert "certificate" not in str(raised.value)
+
+
+def _answer_once_and_break(listener: socket.socket, context: ssl.SSLContext) -> None:
+    """Log in whoever comes, and answer the next request with bytes that are no TLS."""
+    while True:
+        connection, _ = listener.accept()
+        with connection, connection.dup() as below, context.wrap_socket(connection, server_side=True) as tls:
+            asked = _whole_request(tls)
+            if b"/authenticate" in asked:
+                tls.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntoken")
+                asked = _whole_request(tls)
+            if asked:
+                below.sendall(b"no TLS at all" * 9)
+                below.shutdown(socket.SHUT_WR)
+                below.recv(1)
+
+
+def _whole_request(tls: ssl.SSLSocket) -> bytes:
+    head = b""
+    while b"\r\n\r\n" not in head:
+        piece = tls.recv(65536)
+        if not piece:
+            return b""
+        head += piece
+    length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
+    body = head.split(b"\r\n\r\n", 1)[1]
+    while len(body) < length:
+        body += tls.recv(65536)
+    return head
+
+
 @pytest.mark.parametrize(
     ("faults", "root", "package"),
     [
