@@ -21,9 +21,11 @@ __all__ = [
     "numbers",
     "resources",
     "schedule",
+    "seconds",
     "text",
 ]
 
+LONGEST_TIME = 366 * 24 * 3600
 ALERT_STATUSES = (
     "REQUESTED", "QUEUED", "RUNNING", "FAILED", "KILLED", "KILLING", "SUCCEEDED", "UNKNOWN", "AWAITING", "SKIPPED",
     "ERROR",
@@ -77,6 +79,15 @@ def one_of(name: str, value: object, allowed: Collection[str]) -> str:
     if value not in allowed:
         raise SaagieValidationError(f"`{name}` is {value!r}: it should be one of {', '.join(allowed)}.")
     return str(value)
+
+
+def seconds(name: str, value: object) -> float:
+    """Check a length of time: a number of seconds above 0, at most a year."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_TIME:
+        raise SaagieValidationError(
+            f"`{name}` is {value!r}: it should be a number of seconds above 0 (of a timedelta: its total_seconds())."
+        )
+    return float(value)
 
 
 def date_before(value: object) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
 
+from airflow_provider_saagie.client.checks import seconds
 from airflow_provider_saagie.exceptions import (
     SaagieAuthError,
     SaagieError,
@@ -111,8 +112,7 @@ class SaagieRunJobOperator(SaagieTask):
 
         :return: the instance's id.
         """
-        if self.on_timeout not in ("stop", "leave"):
-            raise SaagieValidationError(f"`on_timeout` is {self.on_timeout!r}: it should be 'stop' or 'leave'.")
+        self._check()
         client = self.hook.get_conn()
         job = find_job(self, client)
         if job.is_streaming and self.wait_for_completion:
@@ -180,6 +180,18 @@ class SaagieRunJobOperator(SaagieTask):
         self._running = None
         quick = replace(settings, timeout=KILL_TIMEOUT, retries=0, mask=_no_call)
         self._stop(quick, record, "the task was killed")
+
+    def _check(self) -> None:
+        """Check what no template fills, before the job is started: a mistake must not leave an instance behind."""
+        if self.on_timeout not in ("stop", "leave"):
+            raise SaagieValidationError(f"`on_timeout` is {self.on_timeout!r}: it should be 'stop' or 'leave'.")
+        seconds("poll_interval", self.poll_interval)
+        if self.timeout is not None:
+            seconds("timeout", self.timeout)
+        if isinstance(self.skip_on, str) or not isinstance(self.skip_on, Collection):
+            raise SaagieValidationError(
+                f"`skip_on` is {self.skip_on!r}: it should be a list of statuses or reasons, such as ['KILLED']."
+            )
 
     def _trigger(self, record: RunRecord, context: Context) -> SaagieJobInstanceTrigger:
         from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger

@@ -204,3 +204,34 @@ def _ends(client: SaagieClient, instance_id: str) -> instances.JobInstance:
             return instance
         time.sleep(0.1)
     raise AssertionError(f"still {instance}")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"timeout": timedelta(seconds=30)},
+        {"timeout": "30"},
+        {"timeout": float("nan")},
+        {"timeout": -1},
+        {"poll_interval": None},
+        {"poll_interval": timedelta(seconds=5)},
+        {"skip_on": "KILLED"},
+        {"on_timeout": "wait"},
+    ],
+    ids=str,
+)
+def test_a_bad_argument_starts_nothing(
+    run_dag: RunDag,
+    new_dag: Any,
+    make_job: Any,
+    client: SaagieClient,
+    deferrable: bool,
+    given: dict[str, Any],
+    capfd: Any,
+) -> None:
+    job_id = make_job(QUICK)
+    with new_dag() as dag:
+        SaagieRunJobOperator(task_id="run", job_id=job_id, deferrable=deferrable, **given)
+    assert run_dag(dag)["run"].state == "failed"
+    assert f"`{next(iter(given))}` is" in "".join(capfd.readouterr())
+    assert client.session.run(instances.list_instances(job_id, limit=5)) == []
