@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -112,7 +113,7 @@ def read_settings(
             raise SaagieValidationError(f"The connection has no {name}: fill the field `{name}`.")
     return Settings(
         base_url=base_url,
-        realm=str(given.get("realm") or _realm_of(base_url)),
+        realm=_read_realm(given, base_url),
         platform_id=_whole_number("platform_id", platform, at_least=0),
         login=str(login),
         password=str(password),
@@ -148,9 +149,10 @@ def _read_address(host: str | None, port: int | None, *, allow_http: bool) -> tu
     try:
         parts = urlsplit(text)
         name, own_port = parts.hostname, parts.port
-    except ValueError:
+        (name or "").encode("idna")  # as both transports write it: an empty or endless label is no host
+    except ValueError:  # UnicodeError is one
         name, own_port = None, None
-    if not name or parts.scheme not in ("http", "https"):
+    if not name or re.search(r"[\s\x00-\x20,]", name) or parts.scheme not in ("http", "https"):
         raise SaagieValidationError(
             f"The connection's host {_without_credentials(text)!r} is no URL: "
             "it should look like https://acme-workspace.prod.saagie.io."
@@ -187,6 +189,15 @@ def _is_loopback(name: str) -> bool:
         return False
 
 
+def _read_realm(given: Mapping[str, Any], base_url: str) -> str:
+    realm = str(given.get("realm", "")).strip()
+    if not re.fullmatch(r"[\x21-\x7e]*", realm):
+        raise SaagieValidationError(
+            f"The connection's `realm` is {realm!r}: it should be plain letters and digits, such as `acme`."
+        )
+    return realm or _realm_of(base_url)
+
+
 def _realm_of(base_url: str) -> str:
     name = urlsplit(base_url).hostname or ""
     label = name.split(".")[0].split("-")[0]
@@ -212,7 +223,7 @@ def _read_verify(given: Mapping[str, Any]) -> bool | str:
     value = given.get("verify", True)
     if isinstance(value, bool) or str(value).strip().lower() in _YES | _NO:
         return _flag(given, "verify", default=True)
-    path = Path(str(value)).expanduser()
+    path = Path(os.path.expanduser(str(value)))  # noqa: PTH111 - Path's raises where there is no such user
     if not path.exists():
         raise SaagieValidationError(
             f"The connection's `verify` names the CA bundle {str(value)!r}, which is not on this machine: "
@@ -225,9 +236,16 @@ def _read_proxy(given: Mapping[str, Any]) -> str | None:
     value = given.get("proxy")
     if value is None:
         return None
-    if urlsplit(str(value)).scheme not in ("http", "https"):
-        raise SaagieValidationError("The connection's `proxy` is no http:// or https:// URL.")
-    return str(value)
+    try:
+        parts = urlsplit(str(value).strip())
+        is_address = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_address = False
+    if not is_address:
+        raise SaagieValidationError(
+            "The connection's `proxy` is no http:// or https:// URL: it should look like http://proxy.acme.io:3128."
+        )
+    return str(value).strip()
 
 
 def _seconds(name: str, value: object) -> float:
@@ -244,6 +262,6 @@ def _seconds(name: str, value: object) -> float:
 
 def _whole_number(name: str, value: object, *, at_least: int) -> int:
     text = str(value).strip()
-    if not text.isdecimal() or int(text) < at_least:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) < at_least:
         raise SaagieValidationError(f"The connection's `{name}` is {value!r}: it should be a whole number.")
     return int(text)

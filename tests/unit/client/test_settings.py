@@ -56,6 +56,9 @@ def test_what_the_form_says_wins_over_the_address() -> None:
         ({"host": "ftp://acme.io"}, "no URL"),
         ({"host": "https://"}, "no URL"),
         ({"host": "https://acme.io:port"}, "no URL"),
+        ({"host": "https://acme..io"}, "no URL"),
+        ({"host": f"https://{'a' * 64}.io"}, "no URL"),
+        ({"host": "https://acme work.io"}, "no URL"),
         ({"host": "http://acme-x.saagie.io"}, "allow_http"),
         ({"host": "http://127.0.0.1:8000"}, "`realm`"),
         ({"host": "http://localhost:8000"}, "`realm`"),
@@ -64,6 +67,12 @@ def test_what_the_form_says_wins_over_the_address() -> None:
         ({"extra": {"platform_id": ""}}, "platform_id"),
         ({"extra": {"platform_id": "six"}}, "platform_id"),
         ({"extra": {"platform_id": "-1"}}, "platform_id"),
+        ({"extra": {"platform_id": "9" * 5000}}, "platform_id"),
+        ({"extra": {"realm": "日本"}}, "realm"),
+        ({"extra": {"realm": "a\nb"}}, "realm"),
+        ({"extra": {"verify": "~nobody-of-this-name/ca.pem"}}, "~nobody-of-this-name"),
+        ({"extra": {"proxy": "http://"}}, "proxy"),
+        ({"extra": {"proxy": "http://me:pr0xy@proxy.io:port"}}, "proxy"),
         ({"extra": {"verify": "maybe"}}, "verify"),
         ({"extra": {"verify": "/no/such/bundle.pem"}}, "/no/such/bundle.pem"),
         ({"extra": {"allow_http": "perhaps"}}, "allow_http"),
@@ -77,6 +86,10 @@ def test_what_the_form_says_wins_over_the_address() -> None:
 def test_a_field_that_is_missing_or_wrong_is_named(change: dict[str, Any], named: str) -> None:
     with pytest.raises(SaagieValidationError, match=named):
         read(**change)
+
+
+def test_blanks_around_a_realm_are_no_part_of_it() -> None:
+    assert read(extra={"realm": " acme "}).realm == "acme"
 
 
 def test_credentials_in_the_address_are_refused_and_not_shown() -> None:
