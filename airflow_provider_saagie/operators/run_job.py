@@ -106,6 +106,7 @@ class SaagieRunJobOperator(SaagieTask):
         self.skip_on = skip_on
         self.stream_logs = stream_logs
         self._running: tuple[Settings, RunRecord] | None = None
+        self._killed = False
 
     def execute(self, context: Context) -> str:
         """Start the job, and wait for its end here or in the triggerer.
@@ -122,6 +123,8 @@ class SaagieRunJobOperator(SaagieTask):
         started = client.jobs.run(job.id)["runJob"]
         record = RunRecord(job_id=job.id, project_id=job.project_id, instance_id=started["id"])
         self._running = (self.hook.settings, record)
+        if self._killed:  # while runJob was under way: only now is there something to stop
+            self.on_kill()
         run_record.store(context, record)
         url = self._url(record)
         self.log.info("Started the job %r of the project %r: %s", job.name, job.project_name, url)
@@ -174,6 +177,7 @@ class SaagieRunJobOperator(SaagieTask):
         Airflow calls this in a signal handler, five seconds before SIGKILL: hence a session of its own, short time
         limits, no repetition, and no call to Airflow.
         """
+        self._killed = True
         if self._running is None or not self.stop_on_kill:
             return
         settings, record = self._running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -235,3 +236,23 @@ def test_a_bad_argument_starts_nothing(
     assert run_dag(dag)["run"].state == "failed"
     assert f"`{next(iter(given))}` is" in "".join(capfd.readouterr())
     assert client.session.run(instances.list_instances(job_id, limit=5)) == []
+
+
+class KilledAtOnce(SaagieRunJobOperator):
+    """Its user marks it failed while `runJob` is under way: Airflow calls `on_kill`, and `execute` goes on."""
+
+    def execute(self, context: Any) -> str:
+        threading.Timer(0.7, self.on_kill).start()
+        return super().execute(context)
+
+
+def test_a_kill_while_the_job_is_being_started_stops_it(
+    run_dag: RunDag, new_dag: Any, make_job: Any, client: Any, emulator: EmulatorProcess, deferrable: bool
+) -> None:
+    job_id = make_job(LONG)
+    emulator.fault("delay", "runJob", seconds=2)
+    with new_dag() as dag:
+        KilledAtOnce(task_id="run", job_id=job_id, deferrable=deferrable, poll_interval=1)
+    assert run_dag(dag)["run"].state == "failed"
+    (instance,) = client.session.run(instances.list_instances(job_id, limit=5))
+    assert instance.status == "KILLED"
