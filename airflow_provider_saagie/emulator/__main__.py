@@ -1,5 +1,5 @@
 """`python -m airflow_provider_saagie.emulator`."""
 
-from airflow_provider_saagie.emulator.cli import main
+from airflow_provider_saagie.emulator.start import main
 
 main()
