@@ -214,10 +214,10 @@ def _local_file(file: str | None, *, beside: Path) -> Iterator[Path | None]:
     else:
         from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-        source = ObjectStoragePath(file)
         with tempfile.TemporaryDirectory(prefix="saagie-") as folder:
-            target = Path(folder) / source.name
             try:
+                source = ObjectStoragePath(file)
+                target = Path(folder) / source.name
                 with source.open("rb") as reading, target.open("wb") as writing:  # type: ignore[no-untyped-call]  # Airflow's
                     shutil.copyfileobj(reading, writing, 1024 * 1024)
             except (OSError, ValueError, ImportError) as error:
