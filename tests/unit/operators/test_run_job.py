@@ -256,3 +256,13 @@ def test_a_kill_while_the_job_is_being_started_stops_it(
     assert run_dag(dag)["run"].state == "failed"
     (instance,) = client.session.run(instances.list_instances(job_id, limit=5))
     assert instance.status == "KILLED"
+
+
+def test_outputs_that_cannot_be_read_do_not_undo_a_good_end(
+    run_task: Any, make_job: Any, emulator: EmulatorProcess, deferrable: bool, capfd: Any
+) -> None:
+    """A failed task would be retried, and run the job again, though it has done its work."""
+    job_id = make_job(QUICK)
+    emulator.fault("error", "watchedInstance", times=0)
+    assert run_task(job_id=job_id, deferrable=deferrable).state == "success"
+    assert "outputs could not be read" in "".join(capfd.readouterr())
