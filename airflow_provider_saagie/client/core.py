@@ -196,7 +196,14 @@ def token_of(outcome: Refused | Broken, settings: Settings) -> str:
     """
     if isinstance(outcome, Broken):
         raise error_of_broken(LOGIN, outcome, settings)
-    if outcome.status in (400, 401, 403, 404):
+    if outcome.status in (404, 405):  # a web server that is no Saagie, or a Saagie that has no such realm
+        raise SaagieAuthError(
+            f"login: {settings.base_url} knows no login for the realm {settings.realm!r} (HTTP {outcome.status}): "
+            "check that the connection's host is a Saagie platform, and its realm.",
+            operation=LOGIN,
+            host=settings.base_url,
+        )
+    if outcome.status in (400, 401, 403):
         raise SaagieAuthError(
             f"{settings.base_url} refused the login of {settings.login!r} in the realm {settings.realm!r} "
             f"(HTTP {outcome.status}): check login, password and realm in the connection.",
