@@ -142,7 +142,7 @@ def perform(running: Stack, show: Show) -> None:
         raise StackError("The task's log holds no line of the job:\n" + airflow.log_text(QUICKSTART, run_id, RUN_TASK))
     show.block(lines)
 
-    show.title("Links")
+    show.title("Links (while this runs; `make up` keeps them)")
     links = {name: link for name, link in airflow.links(QUICKSTART, run_id, RUN_TASK).items() if link}
     show.pairs(links | {"Saagie (local)": running.saagie_url, "Airflow": airflow.run_url(QUICKSTART, run_id)})
 

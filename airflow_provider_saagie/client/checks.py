@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -82,11 +82,11 @@ def one_of(name: str, value: object, allowed: Collection[str]) -> str:
 
 
 def seconds(name: str, value: object) -> float:
-    """Check a length of time: a number of seconds above 0, at most a year."""
+    """Check a length of time: a number of seconds above 0, at most a year; a timedelta will do."""
+    if isinstance(value, timedelta):
+        value = value.total_seconds()
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= LONGEST_TIME:
-        raise SaagieValidationError(
-            f"`{name}` is {value!r}: it should be a number of seconds above 0 (of a timedelta: its total_seconds())."
-        )
+        raise SaagieValidationError(f"`{name}` is {value!r}: it should be a number of seconds above 0, or a timedelta.")
     return float(value)
 
 

@@ -65,8 +65,11 @@ def meaning(operation: str, outcome: Outcome, settings: Settings, *, is_mutation
                 host=settings.base_url,
                 status=200,
             )
-        case Answer(errors=errors):
-            raise error_of_answer(operation, errors, settings)
+        case Answer(data=data, errors=errors):
+            lost = error_of_answer(operation, errors, settings)
+            # An error about a part of the answer does not undo a change whose other part came back.
+            if not (data and any(value is not None for value in data.values())):
+                raise lost
         case Broken():
             lost = error_of_broken(operation, outcome, settings)
             if not outcome.fault.may_have_arrived:
@@ -249,7 +252,7 @@ def retry_after(outcome: Refused) -> float | None:
 
 def _raise_unknown(operation: str, cause: SaagieError, settings: Settings) -> NoReturn:
     raise SaagieOutcomeUnknown(
-        f"{operation} was sent to {settings.base_url} and its answer was lost, so it may have happened: "
+        f"{operation} was sent to {settings.base_url} and no sound answer came back, so it may have happened: "
         f"look at the platform before you repeat it. What was seen: {cause}",
         operation=operation,
         host=settings.base_url,

@@ -233,8 +233,25 @@ def _resources(change: JobChange) -> dict[str, Any]:
     return {"resources": checks.resources(change.resources)} if change.resources else {}
 
 
+def _check_types(change: JobChange) -> None:
+    """Check what has one type only, before a part of a change is made and the next one refused."""
+    texts = ("description", "command_line", "release_note", "runtime_version", "source_url", "extra_technology")
+    for name in texts:
+        value = getattr(change, name)
+        if value is not None and not isinstance(value, str):
+            raise SaagieValidationError(f"`{name}` is {value!r}: it should be a text.")
+    if change.docker_info is not None and (
+        not isinstance(change.docker_info, dict) or "image" not in change.docker_info
+    ):
+        raise SaagieValidationError(
+            f"`docker_info` is {change.docker_info!r}: it should look like "
+            '{"image": "…", "dockerCredentialsId": "…"}.'
+        )
+
+
 def _version(change: JobChange) -> dict[str, Any]:
     """Give the fields of a version that are given, but for the runtime, which the platform has to know."""
+    _check_types(change)
     named = {
         "releaseNote": change.release_note,
         "commandLine": change.command_line,

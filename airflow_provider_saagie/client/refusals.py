@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["error_of_answer", "error_of_broken", "error_of_refused", "shown"]
 
 SHOWN_OF_A_BODY = 400
+MOST_MESSAGES = 3
 
 
 def error_of_broken(operation: str, outcome: Broken, settings: Settings) -> SaagieConnectionError:
@@ -59,7 +60,8 @@ def error_of_refused(operation: str, outcome: Refused, settings: Settings) -> Sa
     """
     host, status = settings.base_url, outcome.status
     errors = _errors_in(outcome.body)
-    said = "; ".join(_message_of(error) for error in errors) or shown(outcome.body, settings)
+    messages = tuple(dict.fromkeys(_message_of(error, settings) for error in errors))
+    said = _joined(messages) or shown(outcome.body, settings)
     quoted = f" It said: {said}" if said else ""
     if 300 <= status < 400:
         target = next((value for name, value in outcome.headers.items() if name.lower() == "location"), "nowhere")
@@ -109,7 +111,7 @@ def error_of_refused(operation: str, outcome: Refused, settings: Settings) -> Sa
             f"{operation}: {host} refused the request (HTTP {status}).{quoted}",
             operation=operation,
             host=host,
-            messages=tuple(_message_of(error) for error in errors),
+            messages=messages,
             status=status,
         )
     return SaagieProtocolError(
@@ -132,12 +134,12 @@ def error_of_answer(operation: str, errors: tuple[Mapping[str, Any], ...], setti
     :param errors: as they stand in the answer.
     :param settings: whose host and login the error names.
     """
-    messages = tuple(dict.fromkeys(_message_of(error) for error in errors))
+    messages = tuple(dict.fromkeys(_message_of(error, settings) for error in errors))
     extensions = errors[0].get("extensions") if isinstance(errors[0], Mapping) else None
     classification = extensions.get("classification") if isinstance(extensions, Mapping) else None
     classification = str(classification) if classification is not None else None
     path = errors[0].get("path") if isinstance(errors[0], Mapping) else None
-    text = f"{operation}: {settings.base_url} refused: {'; '.join(messages)}"
+    text = f"{operation}: {settings.base_url} refused: {_joined(messages)}"
     if classification:
         text += f" ({classification})"
     kind = _KIND_OF_CLASSIFICATION.get(classification or "", SaagieApiError)
@@ -167,9 +169,15 @@ def _errors_in(body: str) -> list[Mapping[str, Any]]:
     return [error for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []
 
 
-def _message_of(error: object) -> str:
+def _message_of(error: object, settings: Settings) -> str:
     message = error.get("message") if isinstance(error, Mapping) else None
-    return str(message)[:SHOWN_OF_A_BODY] if message else "(no message)"
+    return shown(str(message), settings) if message else "(no message)"
+
+
+def _joined(messages: tuple[str, ...]) -> str:
+    """Join messages, the first few of them: a batch that fails as a whole says the same a hundred times."""
+    rest = f" (and {len(messages) - MOST_MESSAGES} more)" if len(messages) > MOST_MESSAGES else ""
+    return "; ".join(messages[:MOST_MESSAGES]) + rest
 
 
 def shown(text: str, settings: Settings) -> str:

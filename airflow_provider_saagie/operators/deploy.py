@@ -189,7 +189,8 @@ class SaagieCreateOrUpgradeJobOperator(SaagieTask):
         if change.file:
             package = current.get("packageInfo") or {}
             path = Path(change.file)
-            if package.get("name") != path.name or not package.get("downloadUrl"):
+            # By content alone: a platform may store a file under a name of its own making.
+            if not package.get("downloadUrl"):
                 return None
             if not same_content(path, session, package["downloadUrl"]):
                 return None

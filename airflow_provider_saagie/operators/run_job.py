@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
@@ -57,8 +58,8 @@ class SaagieRunJobOperator(SaagieTask):
     :param project_id: the UUID of its project (templated).
     :param deferrable: whether to wait in the triggerer, without a worker slot; by ``[operators] default_deferrable``.
     :param wait_for_completion: whether to wait at all; False never defers, and succeeds once the job is started.
-    :param poll_interval: seconds between two looks at most; young instances are looked at more often.
-    :param timeout: seconds to wait, from the start of the try; None for no limit but ``execution_timeout``.
+    :param poll_interval: seconds between two looks at most, or a timedelta; more often of young instances.
+    :param timeout: seconds or a timedelta to wait, from the try's start; None for no limit but ``execution_timeout``.
     :param on_timeout: what to do with the instance when ``timeout`` passes: ``"stop"`` it or ``"leave"`` it.
     :param stop_on_kill: whether to stop the instance when the task is marked failed, succeeded or cleared meanwhile.
     :param retry_killed: whether a run that somebody stopped in Saagie is retried; by default it is not.
@@ -81,8 +82,8 @@ class SaagieRunJobOperator(SaagieTask):
         project_id: str | None = None,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         wait_for_completion: bool = True,
-        poll_interval: float = 10,
-        timeout: float | None = None,
+        poll_interval: float | timedelta = 10,
+        timeout: float | timedelta | None = None,
         on_timeout: Literal["stop", "leave"] = "stop",
         stop_on_kill: bool = True,
         retry_killed: bool = False,
@@ -206,7 +207,7 @@ class SaagieRunJobOperator(SaagieTask):
             instance_id=record.instance_id,
             job_id=record.job_id,
             project_id=record.project_id,
-            poll_interval=self.poll_interval,
+            poll_interval=seconds("poll_interval", self.poll_interval),
             deadline=deadline,
             deadline_kind=kind,
             owned=record.owned,
@@ -220,7 +221,7 @@ class SaagieRunJobOperator(SaagieTask):
         start = start_date.timestamp() if start_date else time.time()
         deadlines: list[tuple[float, Literal["timeout", "execution_timeout"]]] = []
         if self.timeout is not None:
-            deadlines.append((start + self.timeout, "timeout"))
+            deadlines.append((start + seconds("timeout", self.timeout), "timeout"))
         if self.execution_timeout is not None:
             deadlines.append((start + self.execution_timeout.total_seconds(), "execution_timeout"))
         return min(deadlines) if deadlines else (None, "timeout")
@@ -230,7 +231,7 @@ class SaagieRunJobOperator(SaagieTask):
 
     def _end_at_deadline(self, event: InstanceEvent, record: RunRecord) -> NoReturn:
         of_the_task = event.deadline_kind == "execution_timeout"
-        allowed = self.execution_timeout.total_seconds() if of_the_task and self.execution_timeout else self.timeout
+        allowed = seconds("timeout", self.execution_timeout if of_the_task else self.timeout)
         stops = record.owned and (self.stop_on_kill if of_the_task else self.on_timeout == "stop")
         left = "it was left running"
         if stops:

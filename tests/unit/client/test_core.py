@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -27,7 +28,8 @@ SETTINGS = read_settings(
 MEANINGS = [
     (Answer(None), errors.SaagieProtocolError, errors.SaagieOutcomeUnknown),
     (Answer(None, ({"message": "no"},)), errors.SaagieApiError, errors.SaagieApiError),
-    (Answer({"a": 1}, ({"message": "no"},)), errors.SaagieApiError, errors.SaagieApiError),
+    (Answer({"a": None}, ({"message": "no"},)), errors.SaagieApiError, errors.SaagieApiError),
+    (Answer({"a": 1}, ({"message": "no"},)), errors.SaagieApiError, errors.SaagieOutcomeUnknown),
     (Answer(None, ({},)), errors.SaagieApiError, errors.SaagieApiError),
     (
         Answer(None, ({"message": "no", "extensions": {"classification": "NOT_FOUND"}},)),
@@ -156,6 +158,17 @@ def test_of_a_body_little_is_shown_and_no_secret(body: str) -> None:
         assert len(message) < 800
         for secret in ("hunter2", "eyJhbGciOi", "pr0xy"):
             assert secret not in message
+
+
+def test_the_platforms_own_words_are_redacted_and_few() -> None:
+    said = ({"message": "the password hunter2 of Bearer abc.def"}, *({"message": f"wrong {n}"} for n in range(50)))
+    for outcome in (Answer(None, said), Refused(400, {}, json.dumps({"errors": said}))):
+        with pytest.raises(errors.SaagieError) as caught:
+            core.meaning("job", outcome, SETTINGS, is_mutation=False)
+        assert "hunter2" not in str(caught.value)
+        assert "abc.def" not in str(caught.value)
+        assert "and 48 more" in str(caught.value)
+        assert len(str(caught.value)) < 800
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,8 @@ def test_at_the_timeout_the_instance_is_stopped_or_left(
     run_task: Any, make_job: Any, client: SaagieClient, deferrable: bool, on_timeout: str, capfd: Any
 ) -> None:
     job_id = make_job(LONG)
-    result = run_task(job_id=job_id, timeout=2, on_timeout=on_timeout, deferrable=deferrable)
+    times = {"timeout": timedelta(seconds=2)} if deferrable else {"timeout": 2}
+    result = run_task(job_id=job_id, on_timeout=on_timeout, deferrable=deferrable, **times)
     assert result.state == "failed"
     assert "after the timeout of 2 s" in "".join(capfd.readouterr())
     instance = client.session.run(instances.list_instances(job_id, limit=1))[0]
@@ -210,12 +211,12 @@ def _ends(client: SaagieClient, instance_id: str) -> instances.JobInstance:
 @pytest.mark.parametrize(
     "given",
     [
-        {"timeout": timedelta(seconds=30)},
+        {"timeout": timedelta(seconds=-30)},
         {"timeout": "30"},
         {"timeout": float("nan")},
         {"timeout": -1},
         {"poll_interval": None},
-        {"poll_interval": timedelta(seconds=5)},
+        {"poll_interval": timedelta(0)},
         {"skip_on": "KILLED"},
         {"on_timeout": "wait"},
     ],
