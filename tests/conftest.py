@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 AIRFLOW_HOME = airflow_home.settle()
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share a real Airflow in one process, where the others run in several."""
+    """Keep the tests that share a real Airflow in one process, where the others run in another."""
     for item in items:
-        if item.path.parent.name in ("airflow", "browser"):
+        if "stack" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.xdist_group("airflow"))
 
 
