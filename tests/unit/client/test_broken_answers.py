@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from graphql import GraphQLSchema, SelectionSetNode
 
 SHARED = Path(__file__).resolve().parents[4] / "shared" / "schema"
-EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "10"))  # a long run by hand: SAAGIE_TEST_EXAMPLES=500
+EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "5"))  # a long run by hand: SAAGIE_TEST_EXAMPLES=500
 ID = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d"
 CHANGE = JobChange(job_name="a", runtime_version="3.11", resources={"cpu": {"limit": 1}}, emails=["a@b.c"])
 EVERY_CALL: dict[str, Callable[[], Any]] = {

@@ -21,7 +21,7 @@ from airflow_provider_saagie.client.settings import read_settings
 from airflow_provider_saagie.exceptions import SaagieError, SaagieOutcomeUnknown
 from tests.unit.client.scripted_server import Scripted, http, scripted_server
 
-EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "10"))  # a long run by hand: SAAGIE_TEST_EXAMPLES=500
+EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "5"))  # a long run by hand: SAAGIE_TEST_EXAMPLES=500
 ID = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d"
 GOOD = http(
     200, json.dumps({"data": {"runJob": {"id": ID, "history": {"currentStatus": {"status": "REQUESTED"}}}}}).encode()
