@@ -23,10 +23,10 @@ up: $(VENV)/.installed ## start the same Airflow and local Saagie and leave them
 down: $(VENV)/.installed ## stop what `make up` started
 	@$(RUN) -m scripts.down
 
-test: $(VENV)/.installed-dev ## run all tests (ARGS=... goes to pytest)
+test: $(VENV)/.installed-dev ## run the tests (ARGS=... goes to pytest; ARGS='-m long' runs the long ones)
 	@bash scripts/official_client_env.sh
 	@bash scripts/chromium.sh
-	@$(RUN) -m pytest --numprocesses 4 --dist loadgroup $(ARGS)
+	@$(RUN) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
 
 check: $(VENV)/.installed-dev ## ruff, mypy, the direction of imports
 	$(RUN) -m ruff check

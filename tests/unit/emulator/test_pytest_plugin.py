@@ -124,6 +124,7 @@ def test_each_test_finds_the_same_process_and_clean_projects(project: Project) -
         os.kill(pid, 0)
 
 
+@pytest.mark.long
 def test_the_example_tests_pass_as_they_stand(project: Project) -> None:
     shutil.copytree(ROOT / "example_dags", project.folder, dirs_exist_ok=True)
     ended = project.run("tests")
