@@ -252,7 +252,7 @@ async def _keep_from_gql(response: aiohttp.ClientResponse) -> None:
 
 
 def _outcome_of(error: BaseException) -> outcomes.Refused | outcomes.Broken:
-    if isinstance(error, UnicodeError):  # a body that is no text
+    if isinstance(error, (UnicodeError, AttributeError, TypeError)):  # no text, or JSON that is no object: see above
         return outcomes.Refused(200)
     return error.refused if isinstance(error, outcomes.NotGraphQL) else _broken(error)
 

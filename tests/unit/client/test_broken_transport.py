@@ -108,6 +108,13 @@ def test_an_answer_cut_at_any_byte_is_unknown_and_sent_once(
     assert server.asked["runJob"] == 1
 
 
+@pytest.mark.parametrize("body", [b"1", b"[]", b'"x"', b"null", b"true", b"\xff\xfe", b"{"])
+def test_json_that_is_no_object_is_named(transport: Callable[..., Any], server: Scripted, body: bytes) -> None:
+    server.answers = [http(200, body)]
+    with pytest.raises(SaagieError, match="no GraphQL answer"):
+        transport(settings_of(server), instances.read_instance(ID))
+
+
 @pytest.mark.parametrize("content_type", ["application/json", "text/html", "text/plain"])
 def test_ten_mebibytes_of_junk_are_an_error_of_one_screen(
     transport: Callable[..., Any], server: Scripted, content_type: str
