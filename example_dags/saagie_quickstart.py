@@ -11,6 +11,8 @@ It needs a connection `saagie_default` and a project named `Demo`.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from airflow.sdk import DAG
 
 from airflow_provider_saagie.operators.saagie import (
@@ -20,7 +22,14 @@ from airflow_provider_saagie.operators.saagie import (
 )
 from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
 
-with DAG("saagie_quickstart", schedule=None, catchup=False, tags=["saagie", "example"], doc_md=__doc__):
+with DAG(
+    "saagie_quickstart",
+    schedule=None,
+    catchup=False,
+    default_args={"retries": 1, "retry_delay": timedelta(seconds=5)},
+    tags=["saagie", "example"],
+    doc_md=__doc__,
+):
     deploy = SaagieCreateOrUpgradeJobOperator(
         task_id="deploy",
         job_name="Airflow quickstart",
