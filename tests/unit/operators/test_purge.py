@@ -143,9 +143,10 @@ def test_instances_on_their_way_are_never_deleted(purging: Any, make_job: Any, c
     ids=str,
 )
 def test_bad_criteria_delete_nothing(
-    purging: Any, ran: Any, emulator: EmulatorProcess, given: dict[str, Any], said: str, capfd: Any
+    purging: Any, make_job: Any, emulator: EmulatorProcess, given: dict[str, Any], said: str, capfd: Any
 ) -> None:
+    job_id = make_job("print(1)")
     before = emulator.requests()
-    assert purging(job_id=ran[0], **given).state == "failed"
+    assert purging(job_id=job_id, **given).state == "failed"
     assert said in "".join(capfd.readouterr())
     assert emulator.requests() == before

@@ -174,29 +174,6 @@ def test_each_end_has_its_outcome(
     assert said in "".join(capfd.readouterr())
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({}, "it gives none of them"),
-        ({"job_id": "x"}, "UUID"),
-        ({"job_name": "x"}, "project_name"),
-        ({"job_alias": "x"}, "project_id"),
-        ({"job_name": "x", "project_name": "Nowhere"}, "'Demo'"),
-        ({"job_id": "a", "job_name": "b", "project_name": "c"}, "job_id, and job_name"),
-        ({"job_id": "00000000-0000-4000-8000-000000000000"}, "has no job"),
-        ({"job_id": "00000000-0000-4000-8000-000000000000", "on_timeout": "explode"}, "on_timeout"),
-    ],
-    ids=str,
-)
-def test_bad_input_starts_nothing_and_says_what_is_wrong(
-    run_task: Any, emulator: EmulatorProcess, deferrable: bool, given: dict[str, Any], said: str, capfd: Any
-) -> None:
-    before = emulator.requests()
-    assert run_task(deferrable=deferrable, **given).state == "failed"
-    assert said in "".join(capfd.readouterr())
-    assert emulator.requests() == before
-
-
 def _ends(client: SaagieClient, instance_id: str) -> instances.JobInstance:
     limit = time.monotonic() + 10
     while time.monotonic() < limit:
@@ -206,37 +183,6 @@ def _ends(client: SaagieClient, instance_id: str) -> instances.JobInstance:
             return instance
         time.sleep(0.1)
     raise AssertionError(f"still {instance}")
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        {"timeout": timedelta(seconds=-30)},
-        {"timeout": "30"},
-        {"timeout": float("nan")},
-        {"timeout": -1},
-        {"poll_interval": None},
-        {"poll_interval": timedelta(0)},
-        {"skip_on": "KILLED"},
-        {"on_timeout": "wait"},
-    ],
-    ids=str,
-)
-def test_a_bad_argument_starts_nothing(
-    run_dag: RunDag,
-    new_dag: Any,
-    make_job: Any,
-    client: SaagieClient,
-    deferrable: bool,
-    given: dict[str, Any],
-    capfd: Any,
-) -> None:
-    job_id = make_job(QUICK)
-    with new_dag() as dag:
-        SaagieRunJobOperator(task_id="run", job_id=job_id, deferrable=deferrable, **given)
-    assert run_dag(dag)["run"].state == "failed"
-    assert f"`{next(iter(given))}` is" in "".join(capfd.readouterr())
-    assert client.session.run(instances.list_instances(job_id, limit=5)) == []
 
 
 class KilledAtOnce(SaagieRunJobOperator):

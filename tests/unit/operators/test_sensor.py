@@ -89,8 +89,8 @@ def test_the_timeout_fails_or_skips_and_stops_nothing(
     sense: Any, make_job: Any, client: SaagieClient, deferrable: bool, soft_fail: bool, state: str
 ) -> None:
     instance_id = client.jobs.run(make_job(LONG))["runJob"]["id"]
-    assert sense(instance_id=instance_id, deferrable=deferrable, soft_fail=soft_fail, timeout=2).state == state
-    time.sleep(0.5)
+    assert sense(instance_id=instance_id, deferrable=deferrable, soft_fail=soft_fail, timeout=1).state == state
+    time.sleep(0.2)
     assert client.session.run(instances.read_instance(instance_id)).status == "RUNNING"
     client.jobs.stop(instance_id)
 
