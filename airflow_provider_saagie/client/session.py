@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import certifi
@@ -46,12 +47,9 @@ FAULTS: tuple[tuple[type[BaseException], outcomes.Fault], ...] = (
 )
 
 
+@dataclass(frozen=True, kw_only=True)
 class _Stream(outcomes.Answer):
     """A download under way."""
-
-    def __init__(self, answer: requests.Response) -> None:
-        super().__init__(data={})
-        object.__setattr__(self, "answer", answer)
 
     answer: requests.Response
 
@@ -213,7 +211,7 @@ class Session:
         except (requests.exceptions.RequestException, OSError) as error:
             return _broken(error)
         if answer.status_code == 200 and not core.is_web_page(path, answer.headers):
-            return _Stream(answer)
+            return _Stream(data={}, answer=answer)
         with answer:
             return outcomes.Refused(answer.status_code, answer.headers, answer.text)
 

@@ -141,6 +141,7 @@ class SaagieCreateOrUpgradeJobOperator(SaagieTask):
         :return: the job's id.
         """
         from airflow_provider_saagie.client.definitions import find_by_name
+        from airflow_provider_saagie.client.deployment import create_or_upgrade
 
         client = self.hook.get_conn()
         project_id = self._project_id()
@@ -150,7 +151,7 @@ class SaagieCreateOrUpgradeJobOperator(SaagieTask):
             if job_id and self.skip_unchanged and (version := self._unchanged_version(job_id, change)) is not None:
                 self.log.info("The job %r is already like that (version %s): left alone.", self.job_name, version)
                 return self._done(context, project_id, job_id, version=version, changed=False)
-            answer = client.session.run(self._deploying(project_id, change))
+            answer = client.session.run(create_or_upgrade(project_id, change))
         if "data" in answer:
             job_id, version = answer["data"]["createJob"]["id"], 1
             self.log.info("Created the job %r.", self.job_name)
@@ -158,11 +159,6 @@ class SaagieCreateOrUpgradeJobOperator(SaagieTask):
             version = answer["addJobVersion"]["number"]
             self.log.info("Added version %s to the job %r.", version, self.job_name)
         return self._done(context, project_id, str(job_id), version=version, changed=True)
-
-    def _deploying(self, project_id: str, change: JobChange) -> Any:
-        from airflow_provider_saagie.client.deployment import create_or_upgrade
-
-        return create_or_upgrade(project_id, change)
 
     def _project_id(self) -> str:
         if bool(self.project_id) == bool(self.project_name):

@@ -138,7 +138,7 @@ def test_the_readmes_dag_runs(
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_python_in_the_texts_compiles(page: Path) -> None:
     for code in blocks(page, "python"):
-        compile(code, page.name, "exec")
+        assert compile(code, page.name, "exec")
 
 
 def test_the_failure_in_the_readme_is_worded_as_the_code_words_it() -> None:

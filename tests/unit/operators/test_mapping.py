@@ -77,8 +77,7 @@ def test_making_a_task_checks_nothing_that_a_template_could_still_fill(kind: typ
     given = {"job_name": "{{ ds }}"} if kind is SaagieCreateOrUpgradeJobOperator else {}
     with new_dag():
         task = kind(task_id="t", **given)
-    for field in task.template_fields:
-        getattr(task, field)
+    assert all(hasattr(task, field) for field in task.template_fields)
 
 
 def test_resources_of_the_job_are_not_airflows(new_dag: Any) -> None:

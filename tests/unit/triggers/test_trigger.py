@@ -62,7 +62,8 @@ def test_what_is_serialized_makes_the_same_trigger_again() -> None:
 
 def test_what_the_first_version_may_have_serialized_is_loaded() -> None:
     """Only ever add cases here: triggers of an older version wait in databases while the provider is upgraded."""
-    SaagieJobInstanceTrigger(saagie_conn_id="c", instance_id=instance(1))
+    trigger = SaagieJobInstanceTrigger(saagie_conn_id="c", instance_id=instance(1))
+    assert (trigger.saagie_conn_id, trigger.instance_id, trigger.owned) == ("c", instance(1), False)
 
 
 @pytest.mark.parametrize(
