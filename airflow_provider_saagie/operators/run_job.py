@@ -61,7 +61,7 @@ class SaagieRunJobOperator(SaagieTask):
     :param poll_interval: seconds between two looks at most, or a timedelta; more often of young instances.
     :param timeout: seconds or a timedelta to wait, from the try's start; None for no limit but ``execution_timeout``.
     :param on_timeout: what to do with the instance when ``timeout`` passes: ``"stop"`` it or ``"leave"`` it.
-    :param stop_on_kill: whether to stop the instance when the task is marked failed or success, or cleared while running.
+    :param stop_on_kill: whether to stop the instance when the task is marked failed or success, or cleared as it runs.
     :param retry_killed: whether a run that somebody stopped in Saagie is retried; by default it is not.
     :param skip_on: statuses or reasons, such as ``"KILLED"``, at which the task is skipped rather than failed.
     :param stream_logs: whether the job's lines are shown in the task's log, as they come.
