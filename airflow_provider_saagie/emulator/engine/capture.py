@@ -30,8 +30,10 @@ def capture(process: JobProcess, writer: LogWriter, limit: float | None) -> bool
         for pipe, stream in zip(process.pipes, ("STDOUT", "STDERR"), strict=True):
             os.set_blocking(pipe.fileno(), False)
             selector.register(pipe, selectors.EVENT_READ, stream)
-        while selector.get_map():
-            for key, _ in selector.select(_LOOK_EVERY):
+        while selector.get_map() or not process.has_ended():
+            if not selector.get_map():
+                process.ends_within(_LOOK_EVERY)  # it has closed its output, and goes on
+            for key, _ in selector.select(_LOOK_EVERY if selector.get_map() else 0):
                 chunk = os.read(key.fd, _CHUNK)
                 if chunk:
                     writer.write(key.data, chunk)

@@ -53,6 +53,18 @@ class JobProcess:
         """
         return self._popen.poll() is not None
 
+    def ends_within(self, seconds: float) -> bool:
+        """Wait for the end of the process that was started.
+
+        :param seconds: how long at most.
+        :return: True where it is over.
+        """
+        try:
+            self._popen.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
     def stop(self, patience: float) -> None:
         """Ask it, and its children, to end.
 

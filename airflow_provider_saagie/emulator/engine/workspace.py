@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 RUNNABLE = ("python", "bash")
 INSTANCE_VARIABLE = "SAAGIE_JOB_INSTANCE_ID"
 OUTPUTS_VARIABLE = "SAAGIE_OUTPUT_VARS_PATH"
-_OUTPUTS_FILE = "output-vars.properties"
+_OUTPUTS_FILE = ".output-vars.properties"  # no artifact is called so: theirs begin with no dot
 _OUTPUTS_LIMIT = 1 << 20
 _SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
 

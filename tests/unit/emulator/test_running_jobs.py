@@ -96,6 +96,22 @@ def test_a_job_that_ignores_the_polite_signal_is_killed_after_three_seconds(clie
     assert 2.5 < time.monotonic() - began < 6
 
 
+def test_a_job_that_has_closed_its_output_can_be_stopped(client: Client) -> None:
+    """As `command > file 2>&1` does, where bash makes way for the command."""
+    command = "echo $$; exec > own.log 2>&1; trap '' TERM; while :; do sleep 0.2; done"
+    instance = client.run(client.job(command, technology="Bash"))
+    while not (lines := client.lines(instance)):
+        time.sleep(0.05)
+    client.stop(instance)
+    client.wait(instance, "KILLED")
+    wait_until_gone(int(lines[0]))
+
+
+def test_an_artifact_is_never_taken_for_outputs(client: Client) -> None:
+    job = client.job("true", "A=1", technology="Bash", file_name=".output-vars.properties")
+    assert client.wait(client.run(job))["executionVariablesOutput"] is None
+
+
 def test_a_job_that_tidies_up_on_the_signal_is_given_time_to(client: Client) -> None:
     instance = client.run(client.job("trap 'echo tidy; exit 0' TERM; echo up; sleep 60 & wait", technology="Bash"))
     client.wait_for_line(instance, "up")
@@ -199,6 +215,21 @@ class TestLimits:
         assert instance["history"]["currentStatus"]["status"] == "SUCCEEDED"
         assert client.lines(instance["id"]) == [str(number) for number in range(1, 11)]
         assert client.lines(instance["id"], "ORCHESTRATION_STDERR") == ["Only the first 10 lines are kept"]
+
+    def test_output_without_end_is_cut_by_its_size_too(self, client: Client) -> None:
+        """Lines may be long: 80 MB of them are more than is kept."""
+        command = "head -c 80000000 /dev/zero | tr '\\0' x; echo the end"
+        instance = client.wait(client.run(client.job(command, technology="Bash")), seconds=60)
+        assert instance["history"]["currentStatus"]["status"] == "SUCCEEDED"
+        (said,) = client.lines(instance["id"], "ORCHESTRATION_STDERR")
+        assert said == "Only the first 4096 lines are kept: they hold 64 MB"
+
+    def test_a_job_over_its_time_fails_though_it_has_closed_its_output(
+        self, fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+    ) -> None:
+        client = client_of(fresh_emulator("--time-limit", "0.5"))
+        instance = client.wait(client.run(client.job("exec > own.log 2>&1; sleep 60", technology="Bash")))
+        assert instance["history"]["currentStatus"]["details"] == "took longer than 0.5 seconds"
 
     def test_a_job_over_its_time_fails_and_says_so(
         self, fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
