@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FORMAT = 2  # raise it with every change of the tables that an older file doesn't have
 
 _FILE = "saagie.db"
+_HEADER, _VERSION_AT = 100, 60  # of an SQLite file: the length of its header, and where that holds the user version
 # What may lie in a folder before the database does, where an emulator was killed while it made the folder.
 _MADE_BEFORE_IT = {"lock", "password", "password.part", "token.key", "token.key.part"}
 
@@ -177,6 +178,27 @@ def check_folder(folder: Path) -> None:
         raise DataFolderError(
             f"{folder} is not empty and no data folder of an emulator's: give a new or an empty one with --data."
         )
+    if _FILE in found and (version := _written_version(folder / _FILE)) not in (0, FORMAT):
+        raise _other_version(folder, version)
+
+
+def _written_version(path: Path) -> int:
+    """Read the user version from the file's own header: opening it as a database could change it."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER)
+    except OSError as error:
+        raise DataFolderError(f"{path} can't be read: {error.strerror}.") from error
+    if header and not header.startswith(b"SQLite format 3\0"):
+        raise DataFolderError(f"{path} is no database that the emulator can use: move it away.")
+    return int.from_bytes(header[_VERSION_AT : _VERSION_AT + 4], "big")
+
+
+def _other_version(folder: Path, version: int) -> DataFolderError:
+    return DataFolderError(
+        f"{folder} was written by another version of the emulator (format {version}, this one reads {FORMAT}): "
+        "give another folder with --data."
+    )
 
 
 def _claim(folder: Path) -> TextIO:
@@ -218,10 +240,7 @@ def _prepare(connection: sqlite3.Connection, folder: Path) -> bool:
         return False
     if version != 0:
         connection.close()
-        raise DataFolderError(
-            f"{folder} was written by another version of the emulator (format {version}, this one reads {FORMAT}): "
-            "give another folder with --data."
-        )
+        raise _other_version(folder, version)
     if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
         connection.close()
         raise DataFolderError(f"{folder / _FILE} is another program's: give another folder with --data.")

@@ -66,6 +66,17 @@ def test_a_folder_of_another_version_is_refused_and_left_alone(tmp_path: Path) -
     assert_refused(tmp_path, "another version", "99", "--data")
 
 
+def test_an_older_folder_gets_nothing_new_and_stays_as_it_was_to_the_byte(tmp_path: Path) -> None:
+    file = sqlite3.connect(tmp_path / "saagie.db")
+    file.execute("CREATE TABLE jobs (id)")
+    file.execute("PRAGMA user_version = 1")
+    file.close()
+    before = (tmp_path / "saagie.db").read_bytes()
+    assert "format 1, this one reads" in start(tmp_path).stderr
+    assert [one.name for one in tmp_path.iterdir()] == ["saagie.db"]
+    assert (tmp_path / "saagie.db").read_bytes() == before
+
+
 def test_another_programs_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("kept")
     file = sqlite3.connect(tmp_path / "saagie.db")
