@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -23,6 +24,11 @@ KINDS: dict[str, dict[str, Any]] = {
     "outage": {"seconds": 10.0},  # from now on, every request of every operation is refused
 }
 ANY = "*"
+# Fields that are whole numbers, with the least and the most that each can be.
+_WHOLE = {"occurrence": (1, 1_000_000_000), "times": (0, 1_000_000_000), "status": (200, 599)}
+_HEADERS = ("retry_after", "location")
+_LONGEST = 1_000_000  # seconds
+_AMOUNT = f"a number from 0 to {_LONGEST}"
 _COMMON = {"operation": ANY, "occurrence": 1, "times": 1, "what": ""}
 
 
@@ -85,13 +91,15 @@ class Faults:
         :raises InvalidError: where there is no such fault, or a field is unknown or of the wrong type.
         """
         what = wish.get("what")
-        if what not in KINDS:
+        if not isinstance(what, str) or what not in KINDS:
             raise InvalidError(f"'what' has to be one of {', '.join(KINDS)}")
         known = _COMMON | KINDS[what]
         for name, value in wish.items():
             if name not in known:
                 raise InvalidError(f"A {what} fault has no {name!r}; it has {', '.join(known)}")
-            _check_type(name, value, known[name])
+            _check(name, value, known[name])
+        if wish.get("operation") == "":
+            raise InvalidError(f"'operation' has to name one, or be {ANY} for any")
         options = {name: wish.get(name, default) for name, default in KINDS[what].items()}
         if options.get("when", "before") not in ("before", "after"):
             raise InvalidError("'when' has to be before or after")
@@ -136,9 +144,24 @@ class Faults:
         self._faults.clear()
 
 
-def _check_type(name: str, value: Any, default: Any) -> None:
-    if isinstance(default, int | float):
-        if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            raise InvalidError(f"{name!r} has to be a number, 0 or more")
-    elif isinstance(default, str) and not isinstance(value, str):
+def _check(name: str, value: Any, default: Any) -> None:
+    """Check a field by its name, else by the type of its default; what comes of it has to be a lawful HTTP answer."""
+    if name in _WHOLE:
+        lowest, highest = _WHOLE[name]
+        if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+            raise InvalidError(f"{name!r} has to be a whole number from {lowest} to {highest}")
+    elif name in _HEADERS and isinstance(value, str):
+        if not re.fullmatch("[ -~]*", value):
+            raise InvalidError(f"{name!r} is sent as a header: it has to be one line of ASCII")
+    elif name == "retry_after":
+        if value is not None and not _is_amount(value):
+            raise InvalidError(f"{name!r} has to be null, a date as a string, or {_AMOUNT}")
+    elif isinstance(default, float):
+        if not _is_amount(value):
+            raise InvalidError(f"{name!r} has to be {_AMOUNT}")
+    elif not isinstance(value, str):
         raise InvalidError(f"{name!r} has to be a string")
+
+
+def _is_amount(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _LONGEST

@@ -8,6 +8,9 @@ from typing import Any
 
 _KEPT_MUTATIONS = 100_000
 _HIDDEN = ("password", "secret", "token")
+# What is kept of a mutation's variables, so that the list stays small whatever comes in.
+_KEPT_CHARACTERS = 1_000
+_KEPT_LEVELS = 10
 
 
 @dataclass(slots=True)
@@ -64,17 +67,22 @@ class Stats:
         return [asdict(one) for one in self.mutations]
 
 
-def without_secrets(value: Any, name: str = "") -> Any:
-    """Copy variables for the list: files by their name, secrets not at all.
+def without_secrets(value: Any, name: str = "", level: int = 0) -> Any:
+    """Copy variables for the list: files by their name, long texts by their beginning, secrets not at all.
 
     :param value: a variable.
     :param name: what it is called.
+    :param level: how deep it lies.
     :return: the copy.
     """
     if any(word in name.lower() for word in _HIDDEN):
         return "***"
+    if isinstance(value, dict | list) and level == _KEPT_LEVELS:
+        return "…"
     if isinstance(value, dict):
-        return {key: without_secrets(inner, str(key)) for key, inner in value.items()}
+        return {key: without_secrets(inner, str(key), level + 1) for key, inner in value.items()}
     if isinstance(value, list):
-        return [without_secrets(inner, name) for inner in value]
-    return value if isinstance(value, str | int | float | None) else f"file {getattr(value, 'filename', '?')}"
+        return [without_secrets(inner, name, level + 1) for inner in value]
+    if isinstance(value, str):
+        return value if len(value) <= _KEPT_CHARACTERS else value[:_KEPT_CHARACTERS] + "…"
+    return value if isinstance(value, int | float | None) else f"file {getattr(value, 'filename', '?')}"

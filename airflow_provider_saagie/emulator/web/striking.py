@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 UNDONE = frozenset({"refuse", "status", "error", "expire", "garbage", "redirect", "outage"})
 
+_BODILESS = (204, 205, 304)  # HTTP allows them no body
+
 
 async def answer(fault: Fault | None, work: Callable[[], Awaitable[Response]]) -> Response:
     """Do the work and answer, unless a fault has it otherwise.
@@ -43,7 +45,8 @@ def _instead(fault: Fault, options: dict[str, Any]) -> Response:
     match fault.what:
         case "status":
             headers = {} if options["retry_after"] is None else {"Retry-After": str(options["retry_after"])}
-            return Response(options["body"], int(options["status"]), headers, media_type="text/plain")
+            body = "" if options["status"] in _BODILESS else options["body"]
+            return Response(body, options["status"], headers, media_type="text/plain")
         case "error":
             error = {
                 "message": options["message"],
@@ -57,7 +60,7 @@ def _instead(fault: Fault, options: dict[str, Any]) -> Response:
         case "garbage":
             return Response(options["body"], media_type="text/html")
         case "redirect":
-            return Response(status_code=int(options["status"]), headers={"Location": options["location"]})
+            return Response(status_code=options["status"], headers={"Location": options["location"]})
         case _:
             return HungUp()
 

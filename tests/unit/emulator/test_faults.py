@@ -162,6 +162,17 @@ def test_clearing_faults_ends_them(client: Client, job: str) -> None:
         {"what": "delay", "when": "later"},
         {"what": "drop", "occurrence": True},
         {"what": "drop", "operation": 3},
+        {"what": "drop", "operation": ""},
+        {"what": ["drop"]},
+        {"what": "drop", "occurrence": 0},
+        {"what": "drop", "times": 1.5},
+        {"what": "outage", "seconds": float("nan")},
+        {"what": "delay", "seconds": float("inf")},
+        {"what": "status", "status": 99},
+        {"what": "status", "status": 503.5},
+        {"what": "status", "retry_after": {}},
+        {"what": "status", "retry_after": "1\r\nSet-Cookie: a=b"},
+        {"what": "redirect", "location": "http://é.example/"},
     ],
 )
 def test_a_fault_that_can_not_be_is_refused(wish: dict[str, Any]) -> None:
@@ -196,6 +207,17 @@ def test_the_list_shows_files_by_name_and_no_secrets(client: Client, emulator: E
     assert client.error("mutation m($jobId: UUID!, $password: UUID) { runJob(jobId: $jobId) { id } }",
                         {"jobId": "nope", "password": "hush"})  # fmt: skip
     assert "hush" not in str(emulator.requests())
+
+
+def test_the_list_stays_small_whatever_comes_in(client: Client, emulator: EmulatorProcess) -> None:
+    deep: object = "x" * 5_000
+    for _ in range(500):
+        deep = [deep]
+    variables = {"id": "nope", "long": "x" * 5_000, "deep": deep}
+    assert client.answer("mutation m($id: UUID!) { runJob(jobId: $id) { id } }", variables)["errors"]
+    listed = emulator.requests()[-1]["variables"]
+    assert listed["long"] == "x" * 1_000 + "…"
+    assert len(str(listed)) < 2_000
 
 
 def test_the_figures_count_requests_by_operation(client: Client, job: str, emulator: EmulatorProcess) -> None:
