@@ -13,6 +13,7 @@ from airflow_provider_saagie.emulator.states import Status
 from airflow_provider_saagie.emulator.store import instances
 from airflow_provider_saagie.emulator.web.figures import figures_page
 from airflow_provider_saagie.emulator.web.guard import refused
+from airflow_provider_saagie.emulator.web.paths import FAULT
 from airflow_provider_saagie.emulator.web.requests import BadRequestError, json_object
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ async def set_instance(request: Request) -> Response:
 ROUTES = (
     Route("/emulator", figures_page),
     Route("/emulator/faults", faults, methods=["GET", "POST", "DELETE"]),
-    Route("/emulator/faults/{fault:int}", one_fault, methods=["DELETE"]),
+    Route(f"/emulator/faults/{FAULT}", one_fault, methods=["DELETE"]),
     Route("/emulator/stats", stats),
     Route("/emulator/requests", requests),
     Route("/emulator/instances/{instance}", set_instance, methods=["POST"]),

@@ -14,6 +14,7 @@ from airflow_provider_saagie.emulator.resolvers.context import Context
 from airflow_provider_saagie.emulator.stats import Mutation, without_secrets
 from airflow_provider_saagie.emulator.store import jobs, versions
 from airflow_provider_saagie.emulator.web.guard import refused
+from airflow_provider_saagie.emulator.web.paths import PLATFORM, VERSION
 from airflow_provider_saagie.emulator.web.requests import BadRequestError, graphql_request, json_object
 from airflow_provider_saagie.emulator.web.striking import UNDONE, answer
 
@@ -170,10 +171,10 @@ def _unauthenticated() -> Response:
 
 ROUTES = (
     Route("/authentication/api/open/authenticate", log_in, methods=["POST"]),
-    Route("/projects/api/platform/{platform:int}/graphql", projects_graphql, methods=["POST"]),
+    Route(f"/projects/api/{PLATFORM}/graphql", projects_graphql, methods=["POST"]),
     Route("/gateway/api/graphql", gateway_graphql, methods=["POST"]),
     Route(
-        "/projects/api/platform/{platform:int}/project/{project}/job/{job}/version/{number:int}/artifact/{name}",
+        f"/projects/api/{PLATFORM}/project/{{project}}/job/{{job}}/{VERSION}/artifact/{{name}}",
         download,
     ),
 )

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 _SCHEMAS = Path(__file__).parent.parent / "schema"
 _KEPT_DOCUMENTS = 200
+_LONGEST_KEPT = 200_000  # characters; a request for 100 instances has some 20,000
 
 # Directive locations of the GraphQL specification of 2021. An introspection that names a newer one breaks clients
 # that carry graphql-core 3.2, and so the official client.
@@ -91,12 +92,14 @@ class Api:
             return found
 
     def prepare(self, text: str) -> Prepared:
-        """Parse and validate a document, and remember it; for a long one that takes a while.
+        """Parse and validate a document, which takes a while for a long one, and remember it unless it is very long.
 
         :param text: the document.
         :return: what came of it.
         """
         found = self._prepare(text)
+        if len(text) > _LONGEST_KEPT:
+            return found
         with self._lock:
             self._prepared[text] = found
             if len(self._prepared) > _KEPT_DOCUMENTS:
@@ -198,15 +201,18 @@ def _schema(file: str, bindables: Sequence[Any]) -> GraphQLSchema:
 
 
 def _field_names(document: DocumentNode, selection: SelectionSetNode) -> list[str]:
+    """Name the fields at the top; each fragment is looked into once, however often and in what circles it is spread."""
     fragments = {one.name.value: one for one in document.definitions if isinstance(one, FragmentDefinitionNode)}
     names: dict[str, None] = {}
-    for node in selection.selections:
+    waiting = list(reversed(selection.selections))
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, FieldNode):
             names[node.name.value] = None
-        else:
-            inner = fragments.get(node.name.value) if isinstance(node, FragmentSpreadNode) else node
-            if isinstance(inner, FragmentDefinitionNode | InlineFragmentNode):
-                names.update(dict.fromkeys(_field_names(document, inner.selection_set)))
+            continue
+        inner = fragments.pop(node.name.value, None) if isinstance(node, FragmentSpreadNode) else node
+        if isinstance(inner, FragmentDefinitionNode | InlineFragmentNode):
+            waiting.extend(reversed(inner.selection_set.selections))
     return list(names)
 
 

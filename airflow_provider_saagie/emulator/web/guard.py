@@ -6,7 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
+
+from airflow_provider_saagie.emulator.web.requests import JSON, UPLOAD, media_type
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,7 +17,6 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.emulator.settings import Settings
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
-_POSTED = ("application/json", "multipart/form-data")
 _JSON_LIMIT = 10 << 20
 _MULTIPART_ROOM = 10 << 20  # beside the file itself
 
@@ -54,6 +56,8 @@ class Guard:
 
         try:
             await self._app(scope, receive_some, send)
+        except ClientDisconnect:
+            return  # it went away in the midst of what it sent: nobody is left to be answered
         except BodyTooLargeError:
             await refused(413, f"The body is larger than {limit} bytes")(scope, receive, send)
 
@@ -61,8 +65,7 @@ class Guard:
         host = headers.get("host", "")
         if not self._is_our_name(host):
             return refused(403, f"The emulator is not known as {host[:100]!r}: see --allow-remote")
-        media = headers.get("content-type", "").split(";")[0].strip().lower()
-        if scope["method"] in ("POST", "PUT", "PATCH") and media not in _POSTED:
+        if scope["method"] in ("POST", "PUT", "PATCH") and media_type(headers) not in (JSON, UPLOAD):
             return refused(415, "Only application/json and multipart/form-data are taken")
         length = headers.get("content-length", "0")
         if length.isdigit() and int(length) > self._body_limit(headers):
@@ -70,14 +73,13 @@ class Guard:
         return None
 
     def _is_our_name(self, host: str) -> bool:
-        name, _, port = host.rpartition(":") if re.search(r":\d+$", host) else (host, "", "")
+        name, _, port = host.rpartition(":") if re.search(r":[0-9]{1,5}$", host) else (host, "", "")
         if name.lower() in self._settings.allow_remote:
             return True
         return name.lower() in _LOOPBACK and self._settings.port in (None, int(port or 80))
 
     def _body_limit(self, headers: Headers) -> int:
-        is_upload = headers.get("content-type", "").startswith("multipart/form-data")
-        return self._settings.upload_limit + _MULTIPART_ROOM if is_upload else _JSON_LIMIT
+        return self._settings.upload_limit + _MULTIPART_ROOM if media_type(headers) == UPLOAD else _JSON_LIMIT
 
 
 class BodyTooLargeError(Exception):

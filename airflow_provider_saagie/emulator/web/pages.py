@@ -14,6 +14,7 @@ from airflow_provider_saagie.emulator import catalogue
 from airflow_provider_saagie.emulator.errors import NotFoundError
 from airflow_provider_saagie.emulator.resolvers.instances import is_password
 from airflow_provider_saagie.emulator.store import instances, jobs, logs, projects, versions
+from airflow_provider_saagie.emulator.web.paths import PLATFORM
 from airflow_provider_saagie.emulator.web.rendering import HERE, number_from, page
 
 if TYPE_CHECKING:
@@ -187,7 +188,7 @@ def _is_id(text: str) -> bool:
         return False
 
 
-_PLATFORM = "/projects/platform/{platform:int}"
+_PLATFORM = f"/projects/{PLATFORM}"
 _JOB = _PLATFORM + "/project/{project}/job/{job}"
 
 ROUTES = (

@@ -153,6 +153,20 @@ def test_a_download_leads_nowhere_but_to_its_artifact(emulator: EmulatorProcess,
     assert raw(emulator, "GET", f"/emulator/static/{name}", headers)[0] == 404
 
 
+@pytest.mark.parametrize("number", ["9" * 10, "9" * 20, "9" * 5000])
+def test_a_number_that_nothing_can_have_leads_nowhere(emulator: EmulatorProcess, client: Client, number: str) -> None:
+    some = "2c6f1de4-1111-4222-8333-123456789abc"
+    job = f"project/{some}/job/{some}"
+    for path in (
+        f"/projects/platform/{number}/{job}",
+        f"/projects/platform/{number}",
+        f"/projects/api/platform/1/{job}/version/{number}/artifact/job.py",
+        f"/emulator/instances/{number}/log",
+    ):
+        assert client.session.get(emulator.url + path, timeout=10).status_code == 404
+    assert requests.delete(f"{emulator.url}/emulator/faults/{number}", timeout=10).status_code == 404
+
+
 def test_the_settings_do_not_show_the_password(tmp_path: Path) -> None:
     assert "hush" not in repr(Settings(data=tmp_path, password="hush"))
 
@@ -167,7 +181,16 @@ def test_a_made_password_is_kept_and_readable_by_its_owner_only(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     "host",
-    ["evil.example", "evil.example:{port}", "127.0.0.1", "127.0.0.1:1", "localhost.evil.example:{port}", "", "[::1"],
+    [
+        "evil.example",
+        "evil.example:{port}",
+        "127.0.0.1",
+        "127.0.0.1:1",
+        "localhost.evil.example:{port}",
+        "",
+        "[::1",
+        "127.0.0.1:" + "9" * 5000,
+    ],
 )
 def test_a_foreign_host_header_is_refused(emulator: EmulatorProcess, host: str) -> None:
     port = urlsplit(emulator.url).port
@@ -195,6 +218,15 @@ def test_what_a_form_could_send_is_refused(emulator: EmulatorProcess, path: str,
 def test_a_multipart_form_without_a_token_does_nothing(emulator: EmulatorProcess) -> None:
     for url in (emulator.graphql_url, emulator.url + "/emulator/faults", emulator.url + LOGIN_PATH):
         assert requests.post(url, files={"0": b"x"}, timeout=10).status_code in (400, 401)
+    assert emulator.faults() == []
+
+
+def test_json_that_calls_itself_multipart_switches_nothing(emulator: EmulatorProcess) -> None:
+    """A stranger's page may send any body as multipart without asking first, and the control paths take no token."""
+    headers = {"Host": urlsplit(emulator.url).netloc, "Content-Type": "multipart/form-data; boundary=x"}
+    for path in ("/emulator/faults", "/emulator/instances/2c6f1de4-1111-4222-8333-123456789abc", LOGIN_PATH):
+        status, text = raw(emulator, "POST", path, headers, json.dumps({"what": "outage", "status": "FAILED"}))
+        assert (status, "application/json" in text) == (400, True)
     assert emulator.faults() == []
 
 

@@ -333,7 +333,13 @@ def test_a_job_moves_to_another_platform(
     }
 
 
-@pytest.mark.parametrize("body", ["", "[]", "{", '{"query": 1}', '{"query": "{a}", "variables": []}', '{"q": "{a}"}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "", "[]", "{", '{"query": 1}', '{"query": "{a}", "variables": []}', '{"q": "{a}"}', "[" * 100_000,
+        '{"query": "{a}", "operationName": "\\ud800"}', '{"query": "{a}", "variables": {"\\udfff": 1}}',
+    ],
+)  # fmt: skip
 def test_what_is_no_graphql_request_is_a_bad_request(client: Client, body: str) -> None:
     answer = client.session.post(
         client.emulator.graphql_url, data=body, headers={"Content-Type": "application/json"}, timeout=10
@@ -351,12 +357,22 @@ def test_what_is_no_graphql_request_is_a_bad_request(client: Client, body: str) 
         ("{ job { id } }", "ValidationError"),
         ('{ job(id: "x") { id } }', "ValidationError"),
         ("query a { platform { id } } query b { platform { id } }", "ValidationError"),
+        ("{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }", "ValidationError"),
+        ("{" * 10_000, "InvalidSyntax"),
     ],
 )
 def test_a_document_that_can_not_be_carried_out_is_an_error(client: Client, document: str, classification: str) -> None:
     answer = client.answer(document)
     assert answer["data"] is None
     assert answer["errors"][0]["extensions"]["classification"] == classification
+
+
+def test_fragments_that_spread_each_other_twice_are_looked_into_once(client: Client) -> None:
+    """One look for each way to them would be 2 to the power of 40 looks."""
+    doubling = "".join(f" fragment F{one} on Query {{ ...F{one + 1} ...F{one + 1} }}" for one in range(40))
+    document = "{ ...F0 }" + doubling + " fragment F40 on Query { platform { id } }"
+    assert client.data(document)["platform"] == {"id": 1}
+    assert client.emulator.stats()["operations"]["platform"]
 
 
 @pytest.mark.parametrize(
@@ -366,6 +382,7 @@ def test_a_document_that_can_not_be_carried_out_is_an_error(client: Client, docu
         {"operations": json.dumps({"query": "{ platform { id } }"})},
         {"operations": json.dumps({"query": "mutation($f: Upload) { x }"}), "map": json.dumps({"0": ["variables.f"]})},
         {"operations": "[]", "map": "{}"},
+        {"operations": "[1]", "map": json.dumps({"0": []})},
     ],
 )
 def test_a_broken_multipart_request_is_a_bad_request(client: Client, parts: dict[str, str]) -> None:
