@@ -55,6 +55,8 @@ def saagie_connection(
 ) -> str:
     """Let Airflow's connection lead to the local Saagie for a test; its value is the connection's id."""
     ids: list[str] = request.config.getini("saagie_connections")
+    if not ids:
+        raise pytest.UsageError("The setting saagie_connections names no connection")
     for one in ids:
         monkeypatch.setenv(f"AIRFLOW_CONN_{one.upper()}", saagie_emulator.connection())
     return ids[0]

@@ -10,6 +10,7 @@ import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ __all__ = ["Emulator", "LocalInstance", "LocalJob", "start"]
 
 _READY = "Saagie emulator listening on "
 _OBSERVER = {"Saagie-Emulator-Observer": "1"}  # so that faults don't strike the test's own requests
-_OURS = {"--host", "--port", "--data", "--login", "--password", "--realm", "--platform"}
+_OURS = {"--host", "--port", "--data", "--login", "--password", "--realm"}
 _STOP_SECONDS = 15
 _SECONDS = 30  # how long a request of a test may take
 _JOB_KINDS = ("JobTechnology", "SparkTechnology")
@@ -90,16 +91,20 @@ class Emulator:
     :param url: where it listens.
     :param password: the password of its one login.
     :param process: the process that serves it.
+    :param platforms: the numbers of its platforms; the first is the one that is spoken to.
     """
 
     login = "airflow"
     realm = "local"
-    platform = 1
 
-    def __init__(self, url: str, password: str, process: subprocess.Popen[str]) -> None:
+    def __init__(
+        self, url: str, password: str, process: subprocess.Popen[str], platforms: Sequence[int] = (1,)
+    ) -> None:
         self.url = url
         self.password = password
         self.process = process
+        self.platform, *others = platforms
+        self._others = {one: Emulator(url, password, process, (one,)) for one in others}
         self.projects: dict[str, str] = {}
         self._token: str | None = None
         self._seen_before = 0
@@ -118,11 +123,27 @@ class Emulator:
             {"conn_type": "saagie", "host": self.url, "login": self.login, "password": self.password, "extra": extra}
         )
 
+    def on(self, platform: int) -> Emulator:
+        """Speak to another of its platforms, one that it was given with `--platform`.
+
+        :param platform: the platform's number.
+        :return: the same emulator, with the projects and jobs of that platform.
+        :raises ValueError: where it has no such platform.
+        """
+        if platform == self.platform:
+            return self
+        if platform not in self._others:
+            raise ValueError(f"The emulator has no platform {platform}: give it the option --platform {platform}")
+        return self._others[platform]
+
     def begin(self, projects: Iterable[str]) -> None:
         """Empty it, for a test: what runs is stopped, what there is deleted, and no fault is left.
 
-        :param projects: names of the projects that it has then; they allow every technology.
+        :param projects: names of the projects that each platform has then; they allow every technology.
         """
+        projects = list(projects)
+        for other in self._others.values():
+            other.begin(projects)
         self.clear_faults()
         for one in self.graphql(_PROJECTS)["projects"]:
             self.graphql(_DELETE_PROJECT, id=one["id"])
@@ -294,17 +315,19 @@ def start(folder: Path, options: Sequence[str] = ()) -> Emulator:
     """Start an emulator on any free port, and wait until it answers.
 
     :param folder: where it keeps its data and writes what goes wrong; it has to exist.
-    :param options: more options of `saagie-emulator`, but none that says where it is and for whom.
+    :param options: more options of `saagie-emulator`, but none that says where it is and for whom; `--platform` gives
+        it further platforms beside the first.
     :return: the emulator; `stop()` ends it, and so does the end of this process.
     :raises ValueError: where an option is not left to the caller.
     :raises RuntimeError: where it does not start; the message says why.
     """
     if taken := sorted({option.partition("=")[0] for option in options} & _OURS):
         raise ValueError(f"{', '.join(taken)} can't be set: a test's emulator has its own")
+    platforms = _platforms(options)
     password = secrets.token_urlsafe(24)
     log = folder / "emulator.log"
     module = "airflow_provider_saagie.emulator.attached"
-    command = [sys.executable, "-m", module, "--port", "0", "--data", str(folder / "data")]
+    command = [sys.executable, "-m", module, "--port", "0", "--data", str(folder / "data"), "--platform", "1"]
     with log.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(  # noqa: S603, our own program
             [*command, *options],
@@ -315,7 +338,7 @@ def start(folder: Path, options: Sequence[str] = ()) -> Emulator:
             env={**os.environ, "SAAGIE_EMULATOR_PASSWORD": password},
         )
     line = process.stdout.readline().strip() if process.stdout is not None else ""
-    emulator = Emulator(line.removeprefix(_READY), password, process)
+    emulator = Emulator(line.removeprefix(_READY), password, process, platforms)
     if not line.startswith(_READY):
         emulator.stop()
         said = log.read_text(encoding="utf-8").strip()
@@ -323,6 +346,16 @@ def start(folder: Path, options: Sequence[str] = ()) -> Emulator:
             said += "\nThe emulator needs more than the provider does: pip install 'airflow-provider-saagie[emulator]'"
         raise RuntimeError(f"The emulator did not start:\n{said[-2000:]}")
     return emulator
+
+
+def _platforms(options: Sequence[str]) -> list[int]:
+    """Read the platforms' numbers out of options; what is no number, the emulator itself refuses."""
+    given = ["1"]
+    for option, following in pairwise([*options, ""]):
+        name, _, value = option.partition("=")
+        if name == "--platform":
+            given.append(value or following)
+    return [int(one) for one in dict.fromkeys(given) if one.isascii() and one.isdigit()]
 
 
 def _instance(one: dict[str, Any], page: str) -> LocalInstance:

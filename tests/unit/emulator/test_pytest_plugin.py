@@ -67,6 +67,28 @@ def test_connections(saagie_connection, saagie_emulator):
 def test_the_connections_were_for_that_test():
     assert not [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]
 '''
+TWO_PLATFORMS = """
+import json
+
+import pytest
+
+NAMES = "{ projects { name } }"
+
+
+@pytest.mark.parametrize("time", ["first", "second"])
+def test_it(saagie_emulator, time):
+    other = saagie_emulator.on(7)
+    assert saagie_emulator.on(1) is saagie_emulator
+    assert (other.platform, other.url) == (7, saagie_emulator.url)
+    assert json.loads(other.connection())["extra"]["platform_id"] == 7
+    assert other.projects["Demo"] != saagie_emulator.projects["Demo"]
+    for one in (saagie_emulator, other):
+        assert one.graphql(NAMES)["projects"] == [{"name": "Demo"}]
+    make = "mutation make($project: ProjectInput!) { createProject(project: $project) { id } }"
+    other.graphql(make, project={"name": "Left behind"})
+    with pytest.raises(ValueError, match="--platform 8"):
+        saagie_emulator.on(8)
+"""
 SETTINGS = """
 [pytest]
 saagie_projects =
@@ -156,6 +178,21 @@ def test_options_that_are_not_the_users_are_refused(project: Project) -> None:
     ended = project.run()
     assert ended.returncode == 1
     assert "--realm can't be set" in ended.stdout
+
+
+def test_a_second_platform_has_clean_projects_of_its_own(project: Project) -> None:
+    (project.folder / "test_it.py").write_text(TWO_PLATFORMS)
+    options = "saagie_emulator_options = --simulate --platform 7 --platform=1"
+    (project.folder / "pytest.ini").write_text(f"[pytest]\n{options}\n")
+    ended = project.run()
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "2 passed" in ended.stdout
+
+
+def test_no_connection_at_all_is_a_clear_error(project: Project) -> None:
+    (project.folder / "test_it.py").write_text("def test_it(saagie_connection):\n    pass\n")
+    (project.folder / "pytest.ini").write_text("[pytest]\nsaagie_connections =\n")
+    assert "saagie_connections names no connection" in project.run().stdout
 
 
 def test_the_emulator_ends_with_a_session_that_is_killed(project: Project) -> None:
