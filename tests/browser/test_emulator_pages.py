@@ -168,6 +168,25 @@ def test_what_jobs_write_and_are_called_stays_text(scene: Scene, open_page: Call
         assert "taken over" not in page.title().split(">")[0]
 
 
+def test_a_name_neither_turns_what_stands_beside_it_nor_pushes_it_away(
+    scene: Scene, open_page: Callable[..., Page]
+) -> None:
+    """A right-to-left override counts to the end of the name only; a name without spaces is broken."""
+    turning, endless = "turns \u202eback", "endless" * 30
+    scene.run(scene.create(turning, "true"))
+    scene.run(scene.create(endless, "true"))
+    page = open_page(scene.latest(turning).url)
+    number, badge = page.evaluate("""() => {
+      const text = [...document.querySelector("h1").childNodes].find(node => node.textContent.includes("#1"));
+      const range = document.createRange();
+      range.selectNode(text);
+      return [range.getBoundingClientRect().x, document.querySelector("h1 .status").getBoundingClientRect().x];
+    }""")
+    assert number < badge
+    page.goto(scene.project)
+    assert page.locator(".wide").evaluate("one => one.scrollWidth - one.clientWidth") == 0
+
+
 def test_faults_are_switched_on_and_off_by_keyboard(scene: Scene, open_page: Callable[..., Page]) -> None:
     page = open_page(f"{scene.emulator.url}/emulator")
     what = page.get_by_label("What goes wrong")

@@ -11,6 +11,8 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from airflow_provider_saagie.emulator import catalogue
+from airflow_provider_saagie.emulator.clock import now_ms
+from airflow_provider_saagie.emulator.engine.schedule import next_tick
 from airflow_provider_saagie.emulator.errors import NotFoundError
 from airflow_provider_saagie.emulator.resolvers.instances import is_password
 from airflow_provider_saagie.emulator.store import instances, jobs, logs, projects, versions
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _SHOWN_INSTANCES = 50
 _SHOWN_LINES = 5_000
+_FIRST_STRONG, _POP = "\u2068", "\u2069"  # keep the direction of a name's script to the name
 _STREAMS = ("STDOUT", "STDERR", "ORCHESTRATION_STDOUT", "ORCHESTRATION_STDERR")
 
 
@@ -82,6 +85,7 @@ def job_page(request: Request) -> Response:
         project=project,
         job=job,
         technology=_technology(job),
+        due=next_tick(job.cron or "", job.timezone, now_ms()) if job.is_scheduled else None,
         versions=versions.list_versions(parts.database, job.id),
         instances=found,
         total=instances.count_instances(parts.database, job.id),
@@ -153,9 +157,10 @@ def nowhere(request: Request) -> Response:
 def _what_is_missing(request: Request, job: Job | None) -> tuple[str, str]:
     wanted = request.path_params
     if "instance" in wanted and job is not None and _is_id(wanted["instance"]):
+        name = f"{_FIRST_STRONG}{job.name}{_POP}"
         return (
             "This instance was deleted",
-            f"The job {job.name} has no instance {wanted['instance']} any more. Its log went with it.",
+            f"The job {name} has no instance {wanted['instance']} any more. Its log went with it.",
         )
     for kind in ("instance", "job", "project"):
         if _is_id(wanted.get(kind, "")):

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.emulator.app import Parts
 
 HERE = Path(__file__).parent.parent
+_SHOWN_CHARACTERS = 2_000  # of a line of a log; the log as text has all
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; img-src 'self'; style-src 'self'; script-src 'self';"
     " connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -70,6 +71,11 @@ def _duration(milliseconds: int) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
+def _shortened(line: str) -> str:
+    rest = len(line) - _SHOWN_CHARACTERS
+    return line if rest <= 0 else f"{line[:_SHOWN_CHARACTERS]}… ({rest:,} more characters)"
+
+
 def _templates() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(HERE / "templates"),
@@ -78,7 +84,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(moment=_moment, exactly=_exactly, duration=_duration, iso=to_iso)
+    environment.filters.update(moment=_moment, exactly=_exactly, duration=_duration, iso=to_iso, shortened=_shortened)
     return environment
 
 

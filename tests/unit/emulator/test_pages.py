@@ -101,6 +101,23 @@ def test_the_whole_log_is_there_as_text(client: Client) -> None:
     assert get(client, f"/emulator/instances/{uuid.uuid4()}/log").status_code == 404
 
 
+def test_a_very_long_line_is_cut_on_the_page_and_whole_as_text(client: Client) -> None:
+    job = client.job("printf '%012000d\\n' 7", technology="Bash")
+    instance = client.wait(client.run(job))["id"]
+    page = client.emulator.url + f"/projects/platform/1/project/{client.demo_project()}/job/{job}/instances/{instance}"
+    assert "0… (10,000 more characters)" in client.session.get(page, timeout=10).text
+    whole = client.session.get(f"{client.emulator.url}/emulator/instances/{instance}/log", timeout=10).text
+    assert whole == "0" * 11_999 + "7\n"
+
+
+@pytest.mark.parametrize(("cron", "said"), [("0 0 30 2 *", "never due"), ("0 0 1 1 *", "next <time")])
+def test_a_schedule_says_when_it_is_due_next(client: Client, cron: str, said: str) -> None:
+    job = client.job("true", technology="Bash", isScheduled=True, cronScheduling=cron, scheduleTimezone="Asia/Tokyo")
+    page = f"{client.emulator.url}/projects/platform/1/project/{client.demo_project()}/job/{job}"
+    shown = client.session.get(page, timeout=10).text
+    assert f"<code>{cron}</code> Asia/Tokyo, {said}" in shown
+
+
 def test_only_lines_from_a_number_on_are_sent_to_a_page_that_has_the_others(client: Client) -> None:
     job = client.job("seq 1 5", technology="Bash")
     instance = client.wait(client.run(job))["id"]
