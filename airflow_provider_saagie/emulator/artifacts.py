@@ -20,10 +20,10 @@ def safe_name(name: str | None) -> str:
     """Make a file name out of what an upload calls itself.
 
     :param name: anything.
-    :return: letters, digits, dots, dashes and underscores; no leading dot, at most 200 characters.
+    :return: letters, digits, dots, dashes and underscores; no leading dot or dash, at most 200 characters.
     """
     last = re.split(r"[/\\]", name or "")[-1]
-    return re.sub(r"[^A-Za-z0-9._-]", "_", last).lstrip(".")[-200:] or "artifact"
+    return re.sub(r"[^A-Za-z0-9._-]", "_", last).lstrip(".-")[-200:] or "artifact"
 
 
 def keep(folder: Path, content: IO[bytes], limit: int) -> str:

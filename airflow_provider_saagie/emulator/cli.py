@@ -84,7 +84,8 @@ def run(
         float | None, typer.Option(help="Seconds after which a job is ended.", min=0.1, rich_help_panel=_JOBS)
     ] = None,
     log_limit: Annotated[
-        int, typer.Option(help="Lines of output that are kept of an instance.", min=1, rich_help_panel=_JOBS)
+        int,
+        typer.Option(help="Lines of output that are kept of an instance, at most 64 MB.", min=1, rich_help_panel=_JOBS),
     ] = 100_000,
     upload_limit: Annotated[
         int, typer.Option(help="Largest artifact, in megabytes.", min=1, rich_help_panel=_JOBS)

@@ -79,4 +79,5 @@ def simulated_statuses(started_at: int, duration: int, moment: int) -> list[tupl
     :return: each status with the millisecond since when it holds, oldest first.
     """
     steps = [(status, started_at + round(share * duration)) for share, status in SIMULATED_LIFE]
-    return [(status, since) for status, since in steps if since <= moment]
+    # The first holds in any case: a clock that was set back must not leave an instance without a status.
+    return [(status, since) for status, since in steps if since <= max(moment, started_at)]

@@ -75,7 +75,9 @@ async def set_instance(request: Request) -> Response:
     parts: Parts = request.app.state.parts
     try:
         sent = await json_object(request)
-        status = Status(sent.get("status", ""))
+        if sent.get("status") not in list(Status):
+            raise InvalidError(f"'status' has to be one of {', '.join(Status)}")
+        status = Status(sent["status"])
         reason, details = sent.get("reason"), sent.get("details")
         if reason not in (None, *REASONS) or not isinstance(details, str | None):
             raise InvalidError(f"'reason' has to be null or one of {', '.join(REASONS)}, 'details' null or a string")

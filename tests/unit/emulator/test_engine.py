@@ -127,7 +127,8 @@ def test_files_that_no_version_needs_are_swept_at_the_start(
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("job.py", "job.py"), ("../../etc/passwd", "passwd"), ("a b$(x).sh", "a_b__x_.sh"), (".hidden", "hidden"),
-     ("", "artifact"), (None, "artifact"), ("..", "artifact"), ("C:\\x\\y.py", "y.py"), ("é.py", "_.py")],
+     ("-rf", "rf"), ("", "artifact"), (None, "artifact"),
+     ("..", "artifact"), ("C:\\x\\y.py", "y.py"), ("é.py", "_.py")],
 )  # fmt: skip
 def test_names_of_uploads_become_plain_file_names(name: str | None, expected: str) -> None:
     assert artifacts.safe_name(name) == expected
