@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 import aiohttp
 import certifi
 import tenacity
-from gql import FileVar, GraphQLRequest
+from gql import FileVar
 from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.exceptions import TransportError, TransportProtocolError
 
 from airflow_provider_saagie.client import calls, core, outcomes
 from airflow_provider_saagie.client.documents import document
+from airflow_provider_saagie.client.request import PreparedRequest
 from airflow_provider_saagie.exceptions import SaagieError
 
 if TYPE_CHECKING:
@@ -183,7 +184,7 @@ class AsyncSession:
             variables["file"] = FileVar(str(call.upload.path), filename=call.upload.name)
         try:
             result = await transport.execute(
-                GraphQLRequest(doc.node, variable_values=variables, operation_name=doc.name),
+                PreparedRequest(doc, variables),
                 upload_files=call.upload is not None,
                 extra_args=self._arguments(token),
             )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from importlib import resources
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,13 @@ class Document:
     node: DocumentNode
     is_mutation: bool
     at_gateway: bool
+
+    @cached_property
+    def text(self) -> str:
+        """The document as it is sent."""
+        from graphql import print_ast
+
+        return print_ast(self.node)
 
 
 @cache

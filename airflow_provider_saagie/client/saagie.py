@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from airflow_provider_saagie.client import projects
 from airflow_provider_saagie.client.jobs import Jobs
+from airflow_provider_saagie.client.progress import shown
 from airflow_provider_saagie.client.session import Session
 
 if TYPE_CHECKING:
+    from airflow_provider_saagie.client.progress import Progress
     from airflow_provider_saagie.client.settings import Settings
 
 __all__ = ["SaagieClient"]
@@ -18,11 +20,12 @@ class SaagieClient:
     """Talks to one platform as one login. One thread at a time.
 
     :param settings: where, and as whom; see :func:`airflow_provider_saagie.client.settings.read_settings`.
+    :param progress: what long uploads and downloads show; see :class:`airflow_provider_saagie.client.session.Session`.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, progress: Progress = shown) -> None:
         self.settings = settings
-        self.session = Session(settings)
+        self.session = Session(settings, progress=progress)
         self.jobs = Jobs(self.session)
 
     def __enter__(self) -> Self:

@@ -13,7 +13,6 @@ import hashlib
 import json
 import logging
 import tempfile
-import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 __all__ = ["export", "import_from_json", "same_content"]
 
 PIECE = 1024 * 1024
-SECONDS_BETWEEN_LINES = 10.0
 
 log = logging.getLogger(__name__)
 
@@ -136,15 +134,9 @@ def _write_folder(session: Session, output: Path, job_id: str, job: dict[str, An
 
 
 def _download(session: Session, download_url: str, target: Path) -> None:
-    """Write a file of the platform to disk, with a line in the log now and then."""
-    written, last_line = 0, time.monotonic()
     with target.open("wb") as file:
         for piece in session.download(download_url):
             file.write(piece)
-            written += len(piece)
-            if time.monotonic() - last_line > SECONDS_BETWEEN_LINES:
-                last_line = time.monotonic()
-                log.info("Downloading %s: %.0f MiB so far.", target.name, written / PIECE)
 
 
 def plain_name(name: object, what: str) -> str:
