@@ -35,8 +35,12 @@ check: $(VENV)/.installed-dev ## ruff, mypy, the direction of imports
 	$(RUN) -m mypy --strict tests/typing/caller.py
 	$(RUN) -m pytest --quiet tests/unit/test_import_direction.py
 
-bench: $(VENV)/.installed-dev ## what importing the provider costs a DAG file, and how quick the local Saagie is
+bench: $(VENV)/.installed-dev ## what imports, calls, large files and long lists cost, and how quick the local Saagie is
+	@bash scripts/official_client_env.sh
 	@$(RUN) -m benchmarks.import_cost
+	@$(RUN) -m benchmarks.client_calls
+	@$(RUN) -m benchmarks.artifacts
+	@$(RUN) -m benchmarks.list_jobs
 	@$(RUN) -m benchmarks.emulator_load
 
 contract: $(VENV)/.installed ## check on a real platform what we assume (SAAGIE_URL=... SAAGIE_LOGIN=... SAAGIE_PASSWORD=...)
