@@ -10,7 +10,6 @@ import json
 import re
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,8 +18,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from airflow_provider_saagie.client.saagie import SaagieClient
 from benchmarks.figures import Bound, machine, verdict
 from benchmarks.quick_server import quick_server
+from benchmarks.saagie_scene import last_line, settings_for
 from tests.emulator_process import PLATFORM
 
 MIB = 1024 * 1024
@@ -66,9 +67,6 @@ def transfer_here(way: str, url: str, path: Path) -> None:
 
     What a process needs once (modules, TLS, buffers) is there before: a small transfer comes first.
     """
-    from airflow_provider_saagie.client.saagie import SaagieClient
-    from benchmarks.saagie_scene import settings_for
-
     with SaagieClient(settings_for(url)) as client:
         client.jobs.upgrade(JOB, __file__)
         Path("/proc/self/clear_refs").write_text("5")  # the peak is counted anew
@@ -79,6 +77,8 @@ def transfer_here(way: str, url: str, path: Path) -> None:
         else:
             client.jobs.export(JOB, str(path))
         seconds = time.perf_counter() - began
+    if way != "upload" and [file.stat().st_size for file in path.rglob("large.bin")] != [SIZE]:
+        raise SystemExit("the file did not come whole")
     print(json.dumps([seconds, _memory("VmHWM") - before]))
 
 
@@ -90,24 +90,25 @@ def _memory(field: str) -> float:
 def ours(way: str, url: str, path: Path) -> Transfer:
     """Transfer with the client, in a process of its own."""
     command = [sys.executable, "-m", "benchmarks.artifacts", "--here", way, url, str(path)]
-    run = subprocess.run(command, check=True, capture_output=True, text=True)
-    return Transfer(*json.loads(run.stdout.splitlines()[-1]))
+    return Transfer(*json.loads(last_line(command)))
 
 
 def curl(*arguments: str) -> Transfer:
     """Transfer with curl; it says itself how long that took, without its own start."""
-    run = subprocess.run(
-        ["curl", "--silent", "--show-error", "--fail", "-w", "\n%{time_total}", *arguments],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return Transfer(float(run.stdout.splitlines()[-1]))
+    return Transfer(
+        float(last_line(["curl", "--silent", "--show-error", "--fail", "-w", "\n%{time_total}", *arguments]))
+    )
 
 
 def ways(url: str, folder: Path) -> dict[str, Callable[[], Transfer]]:
     """Give each way to transfer the file; what is downloaded goes to the same disk, and is removed at once."""
     source = folder / "large.bin"
-    with source.open("wb") as file:
-        file.truncate(SIZE)
+    if not source.exists():
+        with source.open("wb") as file:
+            file.truncate(SIZE)
+        with source.open("rb") as file:  # the first to read it would wait for the disk
+            while file.read(MIB):
+                pass
     operations = json.dumps({"query": "mutation", "variables": {"file": None}})
 
     def removed(transfer: Callable[[Path], Transfer]) -> Transfer:

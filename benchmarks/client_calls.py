@@ -6,7 +6,6 @@ Run it with ``python -m benchmarks.client_calls``: it ends with 1 where a figure
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +22,7 @@ from airflow_provider_saagie.client.documents import document
 from airflow_provider_saagie.client.saagie import SaagieClient
 from benchmarks.figures import Bound, machine, verdict
 from benchmarks.quick_server import quick_server
-from benchmarks.saagie_scene import OFFICIAL, make_instance, real_answer, settings_for
+from benchmarks.saagie_scene import OFFICIAL, last_line, make_instance, real_answer, settings_for
 from tests.emulator_process import LOGIN, PASSWORD, PLATFORM, REALM, EmulatorProcess, running_emulator
 
 CALLS, ROUNDS = 1_000, 10
@@ -60,8 +59,7 @@ def count_official(emulator: EmulatorProcess, instance_id: str) -> tuple[int, in
     if not OFFICIAL.exists():
         return None
     told = [emulator.url, str(PLATFORM), LOGIN, PASSWORD, REALM, instance_id]
-    run = subprocess.run([OFFICIAL, "-c", OFFICIAL_CALL, *told], capture_output=True, text=True, check=True)
-    cold, next_one = json.loads(run.stdout.splitlines()[-1])
+    cold, next_one = json.loads(last_line([str(OFFICIAL), "-c", OFFICIAL_CALL, *told]))
     return cold, next_one
 
 
@@ -87,13 +85,16 @@ def ways_to_call(url: str, client: SaagieClient, instance_id: str) -> dict[str, 
     """Give the ways to read one instance; all send the same body and read the same answer."""
     node, variables = document(OPERATION).node, {"jobInstanceId": instance_id}
     endpoint = settings_for(url).projects_url
-    http = requests.Session()
-    http.headers["Authorization"] = "Bearer a-token"
+    http, blind = requests.Session(), requests.Session()
+    blind.trust_env = False  # ours is blind, too: proxies and .netrc are looked for at each request otherwise
+    for one in (http, blind):
+        one.headers["Authorization"] = "Bearer a-token"
     body = {"query": print_ast(node), "operationName": OPERATION, "variables": variables}
     own = Client(transport=RequestsHTTPTransport(endpoint, headers={"Authorization": "Bearer a-token"}))
     session = own.connect_sync()
     return {
         "requests, bare": lambda: http.post(endpoint, json=body, timeout=60).json(),
+        "the same, blind to the environment": lambda: blind.post(endpoint, json=body, timeout=60).json(),
         "gql's own client": lambda: session.execute(
             GraphQLRequest(node, variable_values=variables, operation_name=OPERATION)
         ),
@@ -112,19 +113,19 @@ def main() -> int:
             cold, next_one = count_ours(emulator, instance_id)
             official = count_official(emulator, instance_id)
             answer = real_answer(emulator, OPERATION, {"jobInstanceId": instance_id})
-        print(f"{'requests of':<34} {'a cold call':>12} {'each next one':>14}")
-        print(f"{'SaagieHook().jobs':<34} {cold:12} {next_one:14}")
-        print("{:<34} {:>12} {:>14}\n".format("saagieapi", *(official or ("not", "installed"))))
+        print(f"{'requests of':<36} {'a cold call':>12} {'each next one':>14}")
+        print(f"{'SaagieHook().jobs':<36} {cold:12} {next_one:14}")
+        print("{:<36} {:>12} {:>14}\n".format("saagieapi", *(official or ("not", "installed"))))
         answers = folder / "answers.json"
         answers.write_text(json.dumps({OPERATION: answer}))
         with quick_server(answers) as url, SaagieClient(settings_for(url)) as client:
             took = measure(ways_to_call(url, client, instance_id))
     bare_time, bare_cpu = took["requests, bare"]
     print(f"{CALLS:,} calls, in turns of {CALLS // ROUNDS}; an answer has {len(json.dumps(answer)):,} bytes\n")
-    print(f"{'':<34} {'time':>9} {'CPU':>9} {'time':>9} {'CPU':>9}")
+    print(f"{'':<36} {'time':>9} {'CPU':>9} {'time':>9} {'CPU':>9}")
     for name, (seconds, busy) in took.items():
         ratios = f"{seconds / bare_time:7.2f} x {busy / bare_cpu:7.2f} x"
-        print(f"{name:<34} {seconds * 1000:6.0f} ms {busy * 1000:6.0f} ms  {ratios}")
+        print(f"{name:<36} {seconds * 1000:6.0f} ms {busy * 1000:6.0f} ms  {ratios}")
     seconds, busy = took["SaagieHook().jobs.get_instance"]
     return verdict(
         [

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,7 +18,7 @@ from airflow_provider_saagie.client.saagie import SaagieClient
 from airflow_provider_saagie.emulator.store import instances, jobs, versions
 from airflow_provider_saagie.emulator.store.database import Database
 from benchmarks.figures import machine
-from benchmarks.saagie_scene import OFFICIAL, make_instance, settings_for
+from benchmarks.saagie_scene import OFFICIAL, last_line, make_instance, settings_for
 from tests.emulator_process import LOGIN, PASSWORD, PLATFORM, REALM, EmulatorProcess, running_emulator
 
 JOBS, INSTANCES, ROUNDS = 5_000, 10, 3
@@ -98,10 +97,7 @@ def fill(folder: Path) -> str:
 def listed(python: str, script: str, emulator: EmulatorProcess, project_id: str) -> Listing:
     """List the jobs in a process of its own."""
     told = [emulator.url, project_id, str(PLATFORM), LOGIN, PASSWORD, REALM]
-    run = subprocess.run([python, "-c", MEASURE + script, *told], capture_output=True, text=True, check=False)
-    if run.returncode:
-        raise SystemExit(run.stderr[-2000:])
-    return Listing(*json.loads(run.stdout.splitlines()[-1]))
+    return Listing(*json.loads(last_line([python, "-c", MEASURE + script, *told])))
 
 
 def main() -> int:

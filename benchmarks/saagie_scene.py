@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import uuid
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,14 @@ def settings_for(url: str, timeout: float = 60) -> Settings:
     """Give the settings of a connection to the emulator, or to whatever takes its place."""
     extra = {"realm": REALM, "platform_id": PLATFORM, "timeout": timeout}
     return read_settings(host=url, login=LOGIN, password=PASSWORD, extra=extra)
+
+
+def last_line(command: list[str]) -> str:
+    """Run a program and give the last line that it prints; it must end well."""
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    if run.returncode:
+        raise SystemExit(f"{command[0]} failed: {run.stderr[-2000:]}")
+    return run.stdout.splitlines()[-1]
 
 
 def make_instance(client: SaagieClient) -> tuple[str, str]:

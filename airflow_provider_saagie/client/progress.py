@@ -86,7 +86,8 @@ def bar(what: str, name: str, total: int | None, *, after: float = SECONDS_BEFOR
         rich.TransferSpeedColumn(),
         rich.TimeRemainingColumn(),
     )
-    drawn = rich.Progress(*columns, console=Console(stderr=True))
+    # Else whatever the caller prints meanwhile would go to stderr too.
+    drawn = rich.Progress(*columns, console=Console(stderr=True), redirect_stdout=False)
     task = drawn.add_task(f"{what} {name!r}", total=total)
     began = time.monotonic()
     with ExitStack() as until_end:
