@@ -15,6 +15,11 @@ _HOME_OF = {
     "SaagieRunJobOperator": "airflow_provider_saagie.operators.saagie",
     "SaagieCreateOrUpgradeJobOperator": "airflow_provider_saagie.operators.saagie",
     "SaagiePurgeInstancesOperator": "airflow_provider_saagie.operators.saagie",
+    "SaagieStopInstanceOperator": "airflow_provider_saagie.operators.saagie",
+    "SaagieRollbackJobOperator": "airflow_provider_saagie.operators.saagie",
+    "SaagieDeleteJobOperator": "airflow_provider_saagie.operators.saagie",
+    "SaagieExportJobOperator": "airflow_provider_saagie.operators.saagie",
+    "SaagieImportJobOperator": "airflow_provider_saagie.operators.saagie",
     "SaagieJobInstanceSensor": "airflow_provider_saagie.sensors.saagie",
     "SaagieJobInstanceTrigger": "airflow_provider_saagie.triggers.saagie",
     "SaagieLink": "airflow_provider_saagie.links.saagie",
@@ -22,12 +27,17 @@ _HOME_OF = {
 
 __all__ = [
     "SaagieCreateOrUpgradeJobOperator",
+    "SaagieDeleteJobOperator",
+    "SaagieExportJobOperator",
     "SaagieHook",
+    "SaagieImportJobOperator",
     "SaagieJobInstanceSensor",
     "SaagieJobInstanceTrigger",
     "SaagieLink",
     "SaagiePurgeInstancesOperator",
+    "SaagieRollbackJobOperator",
     "SaagieRunJobOperator",
+    "SaagieStopInstanceOperator",
     "__version__",
 ]
 
@@ -36,8 +46,13 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.links.saagie import SaagieLink
     from airflow_provider_saagie.operators.saagie import (
         SaagieCreateOrUpgradeJobOperator,
+        SaagieDeleteJobOperator,
+        SaagieExportJobOperator,
+        SaagieImportJobOperator,
         SaagiePurgeInstancesOperator,
+        SaagieRollbackJobOperator,
         SaagieRunJobOperator,
+        SaagieStopInstanceOperator,
     )
     from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
     from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger

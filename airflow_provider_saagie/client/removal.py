@@ -1,0 +1,37 @@
+"""Delete a job, also where the answer is lost."""
+
+from __future__ import annotations
+
+from airflow_provider_saagie.client.calls import Steps
+from airflow_provider_saagie.client.definitions import delete, read_summary
+from airflow_provider_saagie.exceptions import SaagieApiError, SaagieNotFound, SaagieOutcomeUnknown
+
+__all__ = ["remove"]
+
+TRIES = 2
+
+
+def remove(job_id: str) -> Steps[None]:
+    """Delete a job with its versions and instances (``deleteJob``), and see that it is gone where that is in doubt.
+
+    :param job_id: the job's UUID.
+    :raises SaagieError: the kind that fits, where the job is still there.
+    """
+    doubt: SaagieApiError | SaagieOutcomeUnknown | None = None
+    for _ in range(TRIES):
+        try:
+            if (yield from delete(job_id)).get("deleteJob"):
+                return
+            doubt = SaagieApiError(
+                "deleteJob: the platform did not say that it deleted the job, and still has it. It may belong to a "
+                "pipeline: look at its page.",
+                operation="deleteJob",
+            )
+        except SaagieOutcomeUnknown as error:
+            doubt = error
+        try:
+            yield from read_summary(job_id)
+        except SaagieNotFound:
+            return
+    if doubt is not None:
+        raise doubt
