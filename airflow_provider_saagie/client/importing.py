@@ -11,7 +11,7 @@ from airflow_provider_saagie.client import answers
 from airflow_provider_saagie.client.definitions import find_by_name
 from airflow_provider_saagie.client.deployment import JobChange, create
 from airflow_provider_saagie.client.transfer import _change_of as change_of_job_file
-from airflow_provider_saagie.exceptions import SaagieOutcomeUnknown, SaagieValidationError
+from airflow_provider_saagie.exceptions import SaagieError, SaagieOutcomeUnknown, SaagieValidationError
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.calls import Steps
@@ -72,13 +72,16 @@ def make_job(project_id: str, change: JobChange) -> Steps[str]:
     :param project_id: the project's UUID.
     :param change: the job, from :func:`read_exported`.
     :return: the job's id.
-    :raises SaagieOutcomeUnknown: where the answer is lost, and there is no such job yet.
+    :raises SaagieOutcomeUnknown: where the answer is lost, and there is no such job yet, or that can't be read.
     :raises SaagieError: the kind that fits; no job was made then.
     """
     try:
         made = yield from create(project_id, change)
-    except SaagieOutcomeUnknown:
-        found = yield from find_by_name(str(change.job_name), project_id)
+    except SaagieOutcomeUnknown as lost:
+        try:
+            found = yield from find_by_name(str(change.job_name), project_id)
+        except SaagieError as unreadable:
+            raise lost from unreadable
         if found is None:
             raise
         return found

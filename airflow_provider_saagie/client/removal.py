@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from airflow_provider_saagie.client.calls import Steps
 from airflow_provider_saagie.client.definitions import delete, read_summary
-from airflow_provider_saagie.exceptions import SaagieApiError, SaagieNotFound, SaagieOutcomeUnknown
+from airflow_provider_saagie.exceptions import SaagieApiError, SaagieError, SaagieNotFound, SaagieOutcomeUnknown
 
 __all__ = ["remove"]
 
@@ -33,5 +33,7 @@ def remove(job_id: str) -> Steps[None]:
             yield from read_summary(job_id)
         except SaagieNotFound:
             return
+        except SaagieError as unreadable:
+            raise doubt from unreadable
     if doubt is not None:
         raise doubt

@@ -8,7 +8,7 @@ from typing import Any
 from airflow_provider_saagie.client import answers, checks
 from airflow_provider_saagie.client.calls import Call, Steps
 from airflow_provider_saagie.client.definitions import get_info
-from airflow_provider_saagie.exceptions import SaagieOutcomeUnknown
+from airflow_provider_saagie.exceptions import SaagieError, SaagieOutcomeUnknown
 
 __all__ = ["JobVersions", "delete_versions", "make_current", "read_versions", "rollback"]
 
@@ -64,8 +64,12 @@ def make_current(job_id: str, version_number: int) -> Steps[None]:
     """
     try:
         yield from rollback(job_id, version_number)
-    except SaagieOutcomeUnknown:
-        if (yield from read_versions(job_id)).current != version_number:
+    except SaagieOutcomeUnknown as lost:
+        try:
+            there = yield from read_versions(job_id)
+        except SaagieError as unreadable:
+            raise lost from unreadable
+        if there.current != version_number:
             yield from rollback(job_id, version_number)
 
 

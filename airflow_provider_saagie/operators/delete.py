@@ -10,7 +10,7 @@ from airflow_provider_saagie.client.checks import seconds
 from airflow_provider_saagie.exceptions import SaagieNotFound, SaagieValidationError
 from airflow_provider_saagie.operators import tries
 from airflow_provider_saagie.operators.job_reference import JOB_FIELDS, find_job
-from airflow_provider_saagie.operators.saagie_task import SaagieTask, show_link
+from airflow_provider_saagie.operators.saagie_task import SaagieTask, project_page, show_link
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -107,7 +107,7 @@ class SaagieDeleteJobOperator(SaagieTask):
         tries.remember(context, KEY, {"named": self._named(), "job_id": job.id})
         client.session.run(remove(job.id))
         self.log.info("Deleted the job %r (%s) of the project %r.", job.name, job.id, job.project_name)
-        show_link(context, url.rpartition("/job/")[0])  # its project's page: its own is no more
+        show_link(context, project_page(url))  # its own is no more
         return True
 
     def _named(self) -> str:

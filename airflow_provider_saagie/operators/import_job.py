@@ -12,7 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_saagie.exceptions import SaagieError, SaagieOutcomeUnknown, SaagieValidationError
 from airflow_provider_saagie.operators import tries
-from airflow_provider_saagie.operators.saagie_task import SaagieTask, show_link
+from airflow_provider_saagie.operators.saagie_task import SaagieTask, project_page, show_link
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -85,6 +85,7 @@ class SaagieImportJobOperator(SaagieTask):
         checks.one_of("if_exists", self.if_exists, CHOICES)
         client = self.hook.get_conn()
         project_id = self._project_id(client)
+        show_link(context, project_page(client.settings.job_url(project_id, "")))  # until there is a job to show
         with self._on_this_machine(Path(context["dag"].fileloc).parent) as folder:
             change = read_exported(folder, job_name=self.job_name or None)
             about = {"project_id": project_id, "job_name": str(change.job_name)}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.hooks.saagie import SaagieHook
 
-__all__ = ["SaagieTask", "show_link"]
+__all__ = ["SaagieTask", "project_page", "show_link"]
 
 
 class SaagieTask(BaseOperator):
@@ -36,6 +36,11 @@ class SaagieTask(BaseOperator):
         from airflow_provider_saagie.hooks.saagie import SaagieHook
 
         return SaagieHook(self.saagie_conn_id)
+
+
+def project_page(job_url: str) -> str:
+    """Give the address of the project that a job's page belongs to."""
+    return job_url.rpartition("/job/")[0]
 
 
 def show_link(context: Context, url: str) -> None:

@@ -126,21 +126,22 @@ def test_a_platform_that_keeps_the_job_is_believed(deleting: Any, make_job: Any,
     assert is_there(client, job_id)
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({}, "name its job"),
-        ({"job_id": NOBODY, "job_name": "too"}, "name its job"),
-        ({"job_id": "all"}, "UUID"),
-        ({"job_name": "one", "ignore_if_missing": True}, "project_name"),
-        ({"job_id": NOBODY, "stop_timeout": "long"}, "stop_timeout"),
-    ],
-    ids=str,
-)
-def test_bad_input_deletes_nothing(
-    deleting: Any, emulator: EmulatorProcess, given: dict[str, Any], said: str, capfd: Any
-) -> None:
+BAD = [
+    ({}, "name its job"),
+    ({"job_id": NOBODY, "job_name": "too"}, "name its job"),
+    ({"job_id": "all"}, "UUID"),
+    ({"job_name": "one", "ignore_if_missing": True}, "project_name"),
+    ({"job_id": NOBODY, "stop_timeout": "long"}, "stop_timeout"),
+]
+
+
+def test_bad_input_deletes_nothing(run_dag: Any, new_dag: Any, emulator: EmulatorProcess, capfd: Any) -> None:
+    dag = new_dag()
+    with dag:
+        for number, (given, _) in enumerate(BAD):
+            SaagieDeleteJobOperator(task_id=f"bad_{number}", **given)
     before = emulator.requests()
-    assert deleting(**given).state == "failed"
-    assert said in "".join(capfd.readouterr())
+    assert {result.state for result in run_dag(dag).values()} == {"failed"}
+    shown = "".join(capfd.readouterr())
+    assert [said for _, said in BAD if said not in shown] == []
     assert emulator.requests() == before

@@ -134,26 +134,27 @@ def test_an_instance_that_does_not_end_in_time_fails_the_task(
     assert stops(emulator) == before  # it is being stopped already
 
 
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({}, "what to stop"),
-        ({"instance_id": ""}, "what to stop"),
-        ({"instance_id": "{{ dag.dag_id }}"}, "UUID"),
-        ({"instance_id": NOBODY}, "no job instance"),
-        ({"instance_id": NOBODY, "job_id": NOBODY}, "not both"),
-        ({"job_id": NOBODY}, "no job"),
-        ({"job_name": "nothing", "project_name": "Demo"}, "no job named"),
-        ({"job_id": NOBODY, "stop_timeout": 0}, "stop_timeout"),
-    ],
-    ids=str,
-)
-def test_a_wrong_name_stops_nothing(
-    stopping_of: Any, emulator: EmulatorProcess, given: dict[str, Any], said: str, capfd: Any
-) -> None:
+BAD = [
+    ({}, "what to stop"),
+    ({"instance_id": ""}, "what to stop"),
+    ({"instance_id": "{{ dag.dag_id }}"}, "UUID"),
+    ({"instance_id": NOBODY}, "no job instance"),
+    ({"instance_id": NOBODY, "job_id": NOBODY}, "not both"),
+    ({"job_id": NOBODY}, "no job"),
+    ({"job_name": "nothing", "project_name": "Demo"}, "no job named"),
+    ({"job_id": NOBODY, "stop_timeout": 0}, "stop_timeout"),
+]
+
+
+def test_a_wrong_name_stops_nothing(run_dag: Any, new_dag: Any, emulator: EmulatorProcess, capfd: Any) -> None:
+    dag = new_dag()
+    with dag:
+        for number, (given, _) in enumerate(BAD):
+            SaagieStopInstanceOperator(task_id=f"bad_{number}", **given)
     before = emulator.requests()
-    assert stopping_of(**given).state == "failed"
-    assert said in "".join(capfd.readouterr())
+    assert {result.state for result in run_dag(dag).values()} == {"failed"}
+    shown = "".join(capfd.readouterr())
+    assert [said for _, said in BAD if said not in shown] == []
     assert emulator.requests() == before
 
 
