@@ -19,8 +19,13 @@ from airflow_provider_saagie.connection_form import EXTRA_FIELDS
 from airflow_provider_saagie.exceptions import SaagieValidationError
 from airflow_provider_saagie.operators.saagie import (
     SaagieCreateOrUpgradeJobOperator,
+    SaagieDeleteJobOperator,
+    SaagieExportJobOperator,
+    SaagieImportJobOperator,
     SaagiePurgeInstancesOperator,
+    SaagieRollbackJobOperator,
     SaagieRunJobOperator,
+    SaagieStopInstanceOperator,
 )
 from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
 from tests.unit.operators.conftest import airflow_db, run_dag  # noqa: F401 - fixtures, found here by their names
@@ -37,6 +42,11 @@ DOCUMENTED = (
     SaagieRunJobOperator,
     SaagieCreateOrUpgradeJobOperator,
     SaagiePurgeInstancesOperator,
+    SaagieStopInstanceOperator,
+    SaagieRollbackJobOperator,
+    SaagieDeleteJobOperator,
+    SaagieExportJobOperator,
+    SaagieImportJobOperator,
     SaagieJobInstanceSensor,
 )
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
