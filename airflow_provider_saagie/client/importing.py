@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from airflow_provider_saagie.client import answers
 from airflow_provider_saagie.client.definitions import find_by_name
@@ -14,32 +13,40 @@ from airflow_provider_saagie.client.transfer import _change_of as change_of_job_
 from airflow_provider_saagie.exceptions import SaagieError, SaagieOutcomeUnknown, SaagieValidationError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from airflow_provider_saagie.client.calls import Steps
 
-__all__ = ["JOB_FILE", "current_version", "find_job_folder", "make_job", "read_exported"]
+__all__ = ["JOB_FILE", "current_version", "find_job_folder", "make_job", "read_exported", "the_only_one"]
 
 JOB_FILE = "job.json"
+F = TypeVar("F")
 
 
-F = TypeVar("F", bound=Any)
+def find_job_folder(folder: Path) -> Path:
+    """Find an exported job's folder on this machine: the one given, or the only one in it.
 
-
-def find_job_folder(folder: F) -> F:
-    """Find an exported job's folder: the one given, or the only one in it.
-
-    :param folder: a ``Path``, or what is like one for object storage.
-    :return: a folder that holds a ``job.json``.
     :raises SaagieValidationError: where there is none, or more than one.
     """
-    if (folder / JOB_FILE).is_file():
-        return folder
-    is_folder = folder.is_dir()
-    found: list[F] = [inner for inner in folder.iterdir() if (inner / JOB_FILE).is_file()] if is_folder else []
+    inner = [file.parent for file in sorted(folder.glob(f"*/{JOB_FILE}"))]
+    found = [folder] if (folder / JOB_FILE).is_file() else inner
+    return the_only_one(found, str(folder), is_folder=folder.is_dir())
+
+
+def the_only_one(found: Sequence[F], folder: str, *, is_folder: bool) -> F:
+    """Give the one exported job that was found.
+
+    :param found: the folders that hold a ``job.json``.
+    :param folder: where they were looked for.
+    :param is_folder: whether that is a folder at all.
+    :raises SaagieValidationError: where there is none, or more than one.
+    """
     if len(found) == 1:
         return found[0]
     what = f"holds {len(found)} of them" if found else "holds none" if is_folder else "is no folder"
     raise SaagieValidationError(
-        f"`folder` {str(folder)!r} should be an exported job's folder, with its job.json, or hold one: it {what}. "
+        f"`folder` {folder!r} should be an exported job's folder, with its job.json, or hold one: it {what}. "
         "Nothing was made."
     )
 

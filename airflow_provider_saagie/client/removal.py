@@ -6,9 +6,14 @@ from airflow_provider_saagie.client.calls import Steps
 from airflow_provider_saagie.client.definitions import delete, read_summary
 from airflow_provider_saagie.exceptions import SaagieApiError, SaagieError, SaagieNotFound, SaagieOutcomeUnknown
 
-__all__ = ["remove"]
+__all__ = ["is_gone", "remove"]
 
 TRIES = 2
+
+
+def is_gone(error: SaagieNotFound) -> bool:
+    """Say whether an error means that a job is not there, rather than its project, or the whole platform (404)."""
+    return error.status is None and error.operation != "projects"
 
 
 def remove(job_id: str) -> Steps[None]:
@@ -31,9 +36,9 @@ def remove(job_id: str) -> Steps[None]:
             doubt = error
         try:
             yield from read_summary(job_id)
-        except SaagieNotFound:
-            return
-        except SaagieError as unreadable:
-            raise doubt from unreadable
+        except SaagieError as error:
+            if isinstance(error, SaagieNotFound) and is_gone(error):
+                return
+            raise doubt from error
     if doubt is not None:
         raise doubt

@@ -115,20 +115,25 @@ class SaagieDeleteJobOperator(SaagieTask):
         return "; ".join(f"{name}={getattr(self, name)}" for name in JOB_FIELDS if getattr(self, name))
 
     def _find(self, client: SaagieClient) -> JobSummary | None:
+        from airflow_provider_saagie.client.removal import is_gone
+
         try:
             return find_job(self, client)
         except SaagieNotFound as error:
-            if not self.ignore_if_missing or error.operation == "projects":
+            if not self.ignore_if_missing or not is_gone(error):
                 raise
             self.log.info("There is no such job (%s): nothing to delete.", self._named())
             return None
 
     def _find_again(self, client: SaagieClient, job_id: str) -> JobSummary | None:
         from airflow_provider_saagie.client.definitions import read_summary
+        from airflow_provider_saagie.client.removal import is_gone
 
         try:
             return client.session.run(read_summary(job_id))
-        except SaagieNotFound:
+        except SaagieNotFound as error:
+            if not is_gone(error):
+                raise
             return None
 
     def _see_that_nothing_runs(self, client: SaagieClient, job: JobSummary) -> None:

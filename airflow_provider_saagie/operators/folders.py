@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_saagie.client.importing import JOB_FILE, current_version, find_job_folder
+from airflow_provider_saagie.client.importing import JOB_FILE, current_version, the_only_one
 from airflow_provider_saagie.exceptions import SaagieValidationError
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def download_job(folder: ObjectStoragePath, here: Path) -> Path:
     :raises SaagieValidationError: where it can't be read, or is no exported job.
     """
     with named_errors(str(folder), "can't be read"):
-        found: ObjectStoragePath = find_job_folder(folder)
+        found = _find_job_folder(folder)
         target = here / "job"
         target.mkdir()
         found.fs.get_file((found / JOB_FILE).path, str(target / JOB_FILE))
@@ -104,10 +104,24 @@ def named_errors(folder: str, what: str) -> Iterator[None]:
         raise SaagieValidationError(f"`folder` {folder!r} {what} ({type(error).__name__}: {error}).") from error
 
 
+def _find_job_folder(folder: ObjectStoragePath) -> ObjectStoragePath:
+    # By `fs` alone: what else ObjectStoragePath offers may look with other credentials, where no connection is named.
+    fs = folder.fs
+    is_folder = fs.isdir(folder.path)
+    found: list[ObjectStoragePath] = [folder]
+    if not fs.isfile((folder / JOB_FILE).path):
+        inner = [path.rstrip("/").rpartition("/")[2] for path in fs.ls(folder.path, detail=False)] if is_folder else []
+        found = [folder / name for name in inner if fs.isfile((folder / name / JOB_FILE).path)]
+    return the_only_one(found, str(folder), is_folder=is_folder)
+
+
 def _names_in(folder: ObjectStoragePath) -> set[str]:
     """List the files in a folder, however deep, by their paths from there on."""
-    found: list[str] = folder.fs.find(folder.path)
-    return {path.rpartition(f"/{folder.name}/")[2] for path in found}
+    try:
+        found: list[str] = folder.fs.find(folder.path)
+    except FileNotFoundError:  # most storages know no folders, and find nothing
+        return set()
+    return {path.partition(f"{folder.path.strip('/')}/")[2] for path in found}
 
 
 def _as_one_name(name: str, number: int) -> str:

@@ -62,6 +62,12 @@ def test_a_missing_project_is_not_ignored(deleting: Any, capfd: Any) -> None:
     assert "'Demo'" in "".join(capfd.readouterr())
 
 
+def test_a_missing_platform_is_not_ignored(deleting: Any, make_job: Any, emulator: Any) -> None:
+    job_id = make_job("print(1)")
+    emulator.fault("status", "jobSummary", status=404)
+    assert deleting(job_id=job_id, ignore_if_missing=True).state == "failed"
+
+
 def test_a_job_that_runs_stays_unless_it_may_be_stopped(deleting: Any, make_job: Any, client: Any, capfd: Any) -> None:
     job_id = make_job(LONG)
     client.jobs.run(job_id)

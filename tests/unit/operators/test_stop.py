@@ -85,7 +85,7 @@ def test_all_instances_of_a_job_on_their_way_are_stopped(stopping_of: Any, long_
 def test_what_has_ended_is_left_as_it_is(stopping_of: Any, make_job: Any, client: Any, emulator: Any) -> None:
     job_id = make_job("print(1)")
     instance_id = start(client, job_id)
-    client.session.run(stopping.wait_for_ends([instance_id], timeout=20))
+    client.session.run(stopping.wait_for_ends([instance_id], timeout=60))
     before = stops(emulator)
     assert stopping_of(instance_id=instance_id).xcoms["return_value"] == {instance_id: "SUCCEEDED"}
     assert stopping_of(job_id=job_id).xcoms["return_value"] == {}
@@ -179,6 +179,36 @@ def play(answers: list[dict[str, Any]], timeout: float) -> tuple[str, float]:
                 step = steps.send(answers.pop(0) if len(answers) > 1 else answers[0])
     except StopIteration as end:
         return end.value[NOBODY].status, clock
+
+
+def refuse_to_stop(status: str, asked: list[str]) -> str:
+    """Run a stop that is refused each time, of an instance that is of this status from then on."""
+    steps = stopping.ask_to_stop(NOBODY)
+    step: Any = next(steps)
+    try:
+        while True:
+            if step.operation == "stopJobInstance":
+                asked.append(NOBODY)
+                step = steps.throw(errors.SaagieApiError("no", operation="stopJobInstance"))
+            else:
+                step = steps.send(row(status if asked else "RUNNING"))
+    except StopIteration as end:
+        return str(end.value.status)
+
+
+@pytest.mark.parametrize(("status", "times"), [("UNKNOWN", 2), ("KILLING", 1), ("KILLED", 1)])
+def test_a_refusal_is_none_where_the_instance_may_have_ended(status: str, times: int) -> None:
+    """A platform may refuse to stop what it has lost sight of: then the wait for its end decides."""
+    asked: list[str] = []
+    assert refuse_to_stop(status, asked) == status
+    assert len(asked) == times
+
+
+def test_a_refusal_is_told_where_the_instance_goes_on() -> None:
+    asked: list[str] = []
+    with pytest.raises(errors.SaagieApiError):
+        refuse_to_stop("RUNNING", asked)
+    assert len(asked) == 2
 
 
 def test_unknown_is_an_end_once_it_lasts() -> None:
