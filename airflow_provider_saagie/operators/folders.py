@@ -85,11 +85,12 @@ def download_job(folder: ObjectStoragePath, here: Path) -> Path:
         found.fs.get_file((found / JOB_FILE).path, str(target / JOB_FILE))
         version = current_version(target / JOB_FILE)
         place = found / "version" / str(version)
-        if version is not None:
-            for number, name in enumerate(sorted(_names_in(place))):
-                file = target / "version" / str(version) / _as_one_name(name, number)
-                file.parent.mkdir(parents=True, exist_ok=True)
-                found.fs.get_file((place / name).path, str(file))
+        here_too = target / "version" / str(version)
+        here_too.mkdir(parents=True)
+        for name in _names_in(place) if version is not None else ():
+            if "/" in name or name in (".", ".."):
+                raise SaagieValidationError(f"{str(place)!r} should hold the version's file alone, and no folder.")
+            found.fs.get_file((place / name).path, str(here_too / name))
         return target
 
 
@@ -122,11 +123,6 @@ def _names_in(folder: ObjectStoragePath) -> set[str]:
     except FileNotFoundError:  # most storages know no folders, and find nothing
         return set()
     return {path.partition(f"{folder.path.strip('/')}/")[2] for path in found}
-
-
-def _as_one_name(name: str, number: int) -> str:
-    """Give a file's name; what is deeper becomes a file beside it, which reading the export refuses."""
-    return name if "/" not in name and name not in (".", "..") else f"deeper-{number}"
 
 
 def _take_away(target: ObjectStoragePath, names: Collection[str], *, whole: bool) -> None:

@@ -324,7 +324,10 @@ def test_two_files_of_one_version_are_refused_in_object_storage_too(
     doing: Any, job: Any, storage: SmallStorage, capfd: Any
 ) -> None:
     folder = doing(SaagieExportJobOperator, job_id=job["id"], folder="memory://bucket").xcoms["return_value"]
-    storage.pipe_file(f"/bucket/{job['id']}/version/2/deep/second.py", b"print('other')")
-    given = {"project_name": "Demo", "job_name": f"again {uuid.uuid4()}"}
-    assert doing(SaagieImportJobOperator, folder=folder, **given).state == "failed"
-    assert "should hold the version's file alone" in "".join(capfd.readouterr())
+    given = {"folder": folder, "project_name": "Demo", "job_name": f"again {uuid.uuid4()}"}
+    storage.pipe_file(f"/bucket/{job['id']}/version/2/another.py", b"print('other')")
+    assert doing(SaagieImportJobOperator, **given).state == "failed"
+    assert "should hold the version's file alone, and no link" in "".join(capfd.readouterr())
+    storage.mv(f"/bucket/{job['id']}/version/2/another.py", f"/bucket/{job['id']}/version/2/deep/another.py")
+    assert doing(SaagieImportJobOperator, **given).state == "failed"
+    assert "should hold the version's file alone, and no folder" in "".join(capfd.readouterr())
