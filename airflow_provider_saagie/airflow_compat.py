@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-__all__ = ["current_context", "mask_locally", "task_state"]
+__all__ = ["current_context", "is_deferral_timeout", "mask_locally", "store_for_ever", "task_state"]
 
 
 def mask_locally(secret: str) -> None:
@@ -32,6 +32,26 @@ def current_context() -> Context | None:
         return get_current_context()
     except RuntimeError:
         return None
+
+
+def store_for_ever(state_store: Any, key: str, value: dict[str, Any]) -> None:
+    """Store a value in a task's state store until its DAG run is deleted.
+
+    The store and the name of this retention came together, with Airflow 3.3: it can't be imported before.
+
+    :param state_store: the context's ``task_state_store``.
+    """
+    from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # its stub file leaves it out
+
+    state_store.set(key, value, retention=NEVER_EXPIRE)
+
+
+def is_deferral_timeout(error: BaseException) -> bool:
+    """Say whether an error is Airflow's own end of a deferral, by ``defer(timeout=)``.
+
+    Airflow's versions keep the class in different modules, and no public one has it.
+    """
+    return type(error).__name__ == "TaskDeferralTimeout"
 
 
 async def task_state(task_instance: Any) -> str | None:

@@ -18,6 +18,7 @@
     │   ├── SaagieInvalidImage          its image's name is invalid: no retry mends that
     │   ├── SaagieInstanceKilled        somebody stopped it
     │   └── SaagieInstanceSkipped       the platform skipped it
+    ├── SaagieAlreadyRunning        the job is on its way already, and the task is not to start another
     ├── SaagieWaitTimeout           it did not end in the time that we were told to wait
     └── SaagieInstanceGone          it no longer exists
 
@@ -29,6 +30,7 @@ from __future__ import annotations
 from typing import Any
 
 __all__ = [
+    "SaagieAlreadyRunning",
     "SaagieApiError",
     "SaagieAuthError",
     "SaagieConnectionError",
@@ -193,6 +195,10 @@ class SaagieInstanceKilled(SaagieInstanceFailed):
 
 class SaagieInstanceSkipped(SaagieInstanceFailed):
     """The platform skipped the instance."""
+
+
+class SaagieAlreadyRunning(SaagieError):
+    """An instance of the job is on its way already, and the task is not to start another (``if_running``)."""
 
 
 class SaagieWaitTimeout(SaagieError, TimeoutError):

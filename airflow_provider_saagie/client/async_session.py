@@ -182,6 +182,8 @@ class AsyncSession:
         variables = dict(call.variables)
         if call.upload:
             variables["file"] = FileVar(str(call.upload.path), filename=call.upload.name)
+        if call.before_send:
+            call.before_send()
         try:
             result = await transport.execute(
                 PreparedRequest(doc, variables),

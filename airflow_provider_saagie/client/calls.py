@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
@@ -29,11 +29,13 @@ class Call:
     :param operation: the operation's name in ``graphql/*.graphql``.
     :param variables: its variables.
     :param upload: a file for the variable ``$file``.
+    :param before_send: called before each time that it is sent; what it raises ends the call.
     """
 
     operation: str
     variables: Mapping[str, Any] = field(default_factory=dict)
     upload: Upload | None = None
+    before_send: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "advance",
     "check_download",
+    "clock_ahead",
     "decisions",
     "download_url",
     "is_lost_token",
@@ -248,6 +249,22 @@ def retry_after(outcome: Refused) -> float | None:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):  # no date, or one without a timezone
         return None
+
+
+def clock_ahead(headers: Mapping[str, str], now: float) -> float | None:
+    """Read from an answer's ``Date`` how far the platform's clock is ahead of ours.
+
+    :param headers: the answer's.
+    :param now: our own time, in seconds since 1970.
+    :return: seconds; None where the answer doesn't say.
+    """
+    value = next((value for name, value in headers.items() if name.lower() == "date"), "")
+    try:
+        told = parsedate_to_datetime(value)
+    except (ValueError, TypeError):
+        return None
+    # The header's second has begun up to a second ago.
+    return told.timestamp() + 0.5 - now if told.tzinfo else None
 
 
 def _raise_unknown(operation: str, cause: SaagieError, settings: Settings) -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,12 +18,14 @@ __all__ = [
     "delete_instances_by_selector",
     "get_instance",
     "list_instances",
+    "list_newer",
     "read_instance",
     "run",
     "stop",
     "with_status",
 ]
 
+PAGE = 100
 SELECTORS = ("ALL", "SUCCEEDED", "FAILED", "STOPPED", "UNKNOWN")
 
 
@@ -34,7 +36,10 @@ class JobInstance:
     :param status: as the platform writes it; it may know statuses that we don't.
     :param reason: why it came to this status, where the platform says.
     :param run_by: the login that started it, where a person or a client did.
+    :param is_authored: whether a login started it, and no schedule or pipeline; None where the platform doesn't say.
     :param stopped_by: the login that stopped it, where one did.
+    :param status_since: when it came to its status, as the platform writes it.
+    :param created_at: when it was made, as the platform writes it; None where that was not asked for.
     :param outputs: the variables that the job hands on, passwords left out; None where they were not asked for.
     """
 
@@ -47,13 +52,19 @@ class JobInstance:
     start_time: str | None = None
     end_time: str | None = None
     run_by: str | None = None
+    is_authored: bool | None = None
     stopped_by: str | None = None
+    status_since: str | None = None
+    created_at: str | None = None
     outputs: dict[str, str | None] | None = None
 
     @classmethod
     def from_answer(cls, row: Mapping[str, Any]) -> JobInstance:
         """Read the fragment ``WatchedInstance``; whatever is null reads as UNKNOWN or None."""
-        current = (row.get("history") or {}).get("currentStatus") or {}
+        history = row.get("history") or {}
+        current = history.get("currentStatus") or {}
+        moments = [record["recordAt"] for record in history.get("statuses") or () if record and record.get("recordAt")]
+        run_trigger = row.get("runTrigger") or {}
         variables = row.get("executionVariablesOutput")
         return cls(
             id=str(row.get("id")),
@@ -64,8 +75,11 @@ class JobInstance:
             details=current.get("details"),
             start_time=row.get("startTime"),
             end_time=row.get("endTime"),
-            run_by=(row.get("runTrigger") or {}).get("author"),
+            run_by=run_trigger.get("author"),
+            is_authored=run_trigger["__typename"] == "AuthoredTrigger" if "__typename" in run_trigger else None,
             stopped_by=(row.get("stopTrigger") or {}).get("author"),
+            status_since=current.get("recordAt"),
+            created_at=min(moments) if moments else None,
             outputs={v["key"]: v.get("value") for v in variables if v and not v.get("isPassword")}
             if variables
             else None,
@@ -101,12 +115,26 @@ def list_instances(job_id: str, *, limit: int, skip: int = 0) -> Steps[list[JobI
     return [JobInstance.from_answer(row) for row in answers.rows(job, "instances")]
 
 
-def run(job_id: str) -> Steps[dict[str, Any]]:
+def list_newer(job_id: str, number: int) -> Steps[list[JobInstance]]:
+    """Read a job's instances above a number, with the time when each was made (``job.instances``)."""
+    found: list[JobInstance] = []
+    while True:
+        variables = {"jobId": checks.identifier("job_id", job_id), "limit": PAGE, "skip": len(found)}
+        data = yield Call("submittedInstances", variables)
+        job = answers.known(data, "job", operation="submittedInstances", what=f"job {job_id}")
+        page = [JobInstance.from_answer(row) for row in answers.rows(job, "instances")]
+        found += page
+        if len(page) < PAGE or any(one.number is not None and one.number <= number for one in page):
+            return [one for one in found if one.number is None or one.number > number]
+
+
+def run(job_id: str, *, before_send: Callable[[], None] | None = None) -> Steps[dict[str, Any]]:
     """Start a job (``runJob``).
 
+    :param before_send: called before each time that it is sent.
     :raises SaagieOutcomeUnknown: where the answer was lost: look at the job's instances before you try again.
     """
-    data = yield Call("runJob", {"jobId": checks.identifier("job_id", job_id)})
+    data = yield Call("runJob", {"jobId": checks.identifier("job_id", job_id)}, before_send=before_send)
     started = answers.needed(data, "runJob", operation="runJob")
     answers.needed(started, "id", operation="runJob")
     return {"runJob": {"id": started["id"], "status": with_status(started)["status"]}}

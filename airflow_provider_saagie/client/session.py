@@ -83,6 +83,8 @@ class Session:
     :param sleep: how to wait between tries (tests pass their own).
     :param progress: what long uploads and downloads show; by default a bar in a terminal, else lines in the log.
         :func:`airflow_provider_saagie.client.progress.silent` shows nothing. The attribute may be set later, too.
+
+    ``clock_ahead`` says by how many seconds the platform's clock is ahead of ours; None as long as no answer told.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Session:
         self.progress = progress
         self._sleep = sleep
         self._has_token = False
+        self.clock_ahead: float | None = None
         self._http = requests.Session()
         for scheme in ("https://", "http://"):
             self._http.mount(scheme, _LargePieces())
@@ -117,6 +120,13 @@ class Session:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def platform_time(self) -> float:
+        """Give the time of day by the platform's clock, as its last answer told; by our own where none did.
+
+        :return: seconds since 1970.
+        """
+        return time.time() + (self.clock_ahead or 0.0)
 
     def run(self, steps: Steps[T]) -> T:
         """Run a client method: send each call that it yields and hand it the data, or the error, back.
@@ -215,9 +225,11 @@ class Session:
             timeout=self._timeout,  # type: ignore[arg-type]  # requests takes a pair, gql only hands it on
             verify=self._verify,
             allow_redirects=False,
-            hooks={"response": _keep_from_gql},
+            hooks={"response": [self._note_clock, _keep_from_gql]},
         )
         transport.session = self._http
+        if call.before_send:
+            call.before_send()
         try:
             if call.upload:
                 result = self._send_with_file(transport, call, call.upload)
@@ -236,6 +248,10 @@ class Session:
         with self.progress("Uploading", upload.name, size) as advance, CountedFile(upload.path, advance) as file:
             variables = {**call.variables, "file": FileVar(file, filename=upload.name)}
             return transport.execute(PreparedRequest(document(call.operation), variables), upload_files=True)
+
+    def _note_clock(self, answer: requests.Response, *_: object, **__: object) -> None:
+        ahead = core.clock_ahead(answer.headers, time.time())
+        self.clock_ahead = self.clock_ahead if ahead is None else ahead
 
     def _exchange_download(self, path: str) -> Outcome:
         try:

@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
-from airflow.providers.common.compat.sdk import AirflowTaskTimeout, conf
+from airflow.providers.common.compat.sdk import (
+    AirflowSkipException,
+    AirflowTaskTimeout,
+    conf,
+)
 
+from airflow_provider_saagie import airflow_compat
 from airflow_provider_saagie.client.checks import seconds
 from airflow_provider_saagie.exceptions import (
+    SaagieAlreadyRunning,
     SaagieAuthError,
     SaagieError,
     SaagieInstanceGone,
     SaagieValidationError,
     SaagieWaitTimeout,
 )
-from airflow_provider_saagie.operators import run_record
+from airflow_provider_saagie.operators import run_record, stopping, submission
+from airflow_provider_saagie.operators.deadlines import Deadline, earlier_deadline
 from airflow_provider_saagie.operators.job_reference import JOB_FIELDS, find_job
-from airflow_provider_saagie.operators.run_record import RunRecord
 from airflow_provider_saagie.operators.saagie_task import SaagieTask, show_link
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
+    from airflow_provider_saagie.client.run_once import Taken
     from airflow_provider_saagie.client.settings import Settings
+    from airflow_provider_saagie.client.submit import Submission
     from airflow_provider_saagie.triggers.events import InstanceEvent
     from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
 
 __all__ = ["SaagieRunJobOperator"]
-
-BACKSTOP = 60.0
-"""Seconds after our own deadline at which Airflow's ``defer(timeout=)`` fires, where the triggerer is stuck."""
-KILL_TIMEOUT = 2.0
-"""Seconds for each request of a stop from the signal handler: Airflow sends SIGKILL after five."""
 
 
 class SaagieRunJobOperator(SaagieTask):
@@ -43,6 +44,9 @@ class SaagieRunJobOperator(SaagieTask):
 
     The job is named by ``job_id``, by ``job_name`` and ``project_name``, or by ``job_alias`` and ``project_id``.
     Saagie's ``runJob`` takes no parameters: what a run shall work on is told by the job's own settings.
+
+    A job is submitted once, whatever dies: a retry takes up the instance of the earlier try, or ends with it where it
+    has succeeded meanwhile; a clear stops it and runs the job again. The docs have the whole table.
 
     The task returns the instance's id. XComs: ``job_id``, ``instance_status``, ``instance_url``, and ``outputs``, the
     variables that the job hands on (passwords left out).
@@ -62,12 +66,21 @@ class SaagieRunJobOperator(SaagieTask):
     :param timeout: seconds or a timedelta to wait, from the try's start; None for no limit but ``execution_timeout``.
     :param on_timeout: what to do with the instance when ``timeout`` passes: ``"stop"`` it or ``"leave"`` it.
     :param stop_on_kill: whether to stop the instance when the task is marked failed or success, or cleared as it runs.
+    :param stop_timeout: seconds or a timedelta to wait for the end of an earlier try's instance before another starts.
+    :param reattach: whether a try takes up what an earlier one has started; False starts the job each time.
+    :param on_lost_submit: what to do where the answer to ``runJob`` was lost: ``"adopt"`` the instance that it must
+        have started (several that may be it are an error that lists them), ``"fail"`` wherever one may be it, or
+        ``"submit"`` again.
+    :param if_running: what to do where the job is on its way already, and not by this task: ``"submit"`` all the same,
+        ``"attach"`` to that instance (it is never stopped), ``"skip"`` or ``"fail"``.
     :param retry_killed: whether a run that somebody stopped in Saagie is retried; by default it is not.
     :param skip_on: statuses or reasons, such as ``"KILLED"``, at which the task is skipped rather than failed.
     :param stream_logs: whether the job's lines are shown in the task's log, as they come.
     :param saagie_conn_id: the connection's id (templated).
     :raises SaagieInstanceFailed: of the kind that says whose fault it was; see ``exceptions.py``.
-    :raises SaagieWaitTimeout: when ``timeout`` passes.
+    :raises SaagieWaitTimeout: when ``timeout`` passes, or ``stop_timeout`` before the job could be started.
+    :raises SaagieOutcomeUnknown: where only a person can tell which instance is this task's.
+    :raises SaagieAlreadyRunning: with ``if_running="fail"``.
     """
 
     template_fields: Sequence[str] = (*JOB_FIELDS, "saagie_conn_id")
@@ -86,6 +99,10 @@ class SaagieRunJobOperator(SaagieTask):
         timeout: float | timedelta | None = None,
         on_timeout: Literal["stop", "leave"] = "stop",
         stop_on_kill: bool = True,
+        stop_timeout: float | timedelta = 120,
+        reattach: bool = True,
+        on_lost_submit: Literal["adopt", "fail", "submit"] = "adopt",
+        if_running: Literal["submit", "attach", "skip", "fail"] = "submit",
         retry_killed: bool = False,
         skip_on: Collection[str] = (),
         stream_logs: bool = True,
@@ -103,14 +120,18 @@ class SaagieRunJobOperator(SaagieTask):
         self.timeout = timeout
         self.on_timeout = on_timeout
         self.stop_on_kill = stop_on_kill
+        self.stop_timeout = stop_timeout
+        self.reattach = reattach
+        self.on_lost_submit = on_lost_submit
+        self.if_running = if_running
         self.retry_killed = retry_killed
         self.skip_on = skip_on
         self.stream_logs = stream_logs
-        self._running: tuple[Settings, RunRecord] | None = None
+        self._running: tuple[Settings, Submission] | None = None
         self._killed = False
 
     def execute(self, context: Context) -> str:
-        """Start the job, and wait for its end here or in the triggerer.
+        """Start the job, or take up what an earlier try has started, and wait for its end here or in the triggerer.
 
         :return: the instance's id.
         """
@@ -121,29 +142,25 @@ class SaagieRunJobOperator(SaagieTask):
             raise SaagieValidationError(
                 f"The job {job.name!r} is a streaming job, which never ends: set wait_for_completion=False."
             )
-        started = client.jobs.run(job.id)["runJob"]
-        record = RunRecord(job_id=job.id, project_id=job.project_id, instance_id=started["id"])
-        self._running = (self.hook.settings, record)
+        try:
+            taken = submission.take(self, context, client, job)
+        except SaagieAlreadyRunning as error:
+            if self.if_running == "skip":
+                raise AirflowSkipException(str(error)) from error
+            raise
+        mine = taken.submission
+        self._running = (self.hook.settings, mine)
         if self._killed:  # while runJob was under way: only now is there something to stop
             self.on_kill()
-        run_record.store(context, record)
-        url = self._url(record)
-        self.log.info("Started the job %r of the project %r: %s", job.name, job.project_name, url)
-        show_link(context, url)
-        ti = context["ti"]
-        ti.xcom_push(key="job_id", value=job.id)
-        ti.xcom_push(key="instance_url", value=url)
-        if not self.wait_for_completion:
-            ti.xcom_push(key="instance_status", value=started.get("status"))
-            return record.instance_id
-        trigger = self._trigger(record, context)
-        if self.deferrable:
-            self.log.info("Waiting in the triggerer, without a worker slot.")
-            backstop = None if trigger.deadline is None else max(1.0, trigger.deadline - time.time()) + BACKSTOP
-            self.defer(trigger=trigger, method_name="execute_complete", timeout=backstop)
-        from airflow_provider_saagie.operators.inline import run_inline
-
-        return self.execute_complete(context, run_inline(trigger))
+        try:
+            if taken.is_new:
+                submission.remember(self, context, mine)
+                self.log.info("Started the job %r of the project %r: %s", job.name, job.project_name, self._url(mine))
+            return self._go_on(context, taken)
+        except Exception as error:
+            if self._running:
+                self._give_up(context, mine, error)
+            raise
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> str:
         """Say what the end of the instance means.
@@ -154,23 +171,29 @@ class SaagieRunJobOperator(SaagieTask):
         from airflow_provider_saagie.triggers.events import InstanceEvent
 
         found = InstanceEvent.from_event(event)
-        record = run_record.load(context) or RunRecord.from_event(found)
+        mine = run_record.load(context)
+        if mine is None or mine.instance_id != found.instance_id:
+            mine = run_record.from_event(found)
         self._running = None  # from here on there is nothing left to stop
         if found.status == "timeout":
-            self._end_at_deadline(found, record)
+            self._end_at_deadline(found, mine)
         if found.instance_status is not None:
             context["ti"].xcom_push(key="instance_status", value=found.instance_status)
         if found.error_kind is not None:
-            self._end_without_an_end(found, record)
-        return self._end(context, found, record)
+            self._end_without_an_end(found, mine)
+        return self._end(context, found, mine)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Stop the instance also where Airflow's own backstop ends the deferral, or the trigger broke."""
-        if next_method == "__fail__":
-            record = run_record.load(context)
-            if record is not None and self.stop_on_kill:
-                self._stop(self.hook.settings, record, "the deferral was ended by Airflow")
-        return super().resume_execution(next_method, next_kwargs, context)
+        if next_method != "__fail__":
+            return super().resume_execution(next_method, next_kwargs, context)
+        mine = run_record.load(context)
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except Exception as error:
+            if mine is not None and mine.instance_id is not None:
+                self._end_deferral(context, mine, error)
+            raise
 
     def on_kill(self) -> None:
         """Stop the instance of a task that is killed while it runs.
@@ -181,13 +204,14 @@ class SaagieRunJobOperator(SaagieTask):
         self._killed = True
         if self._running is None or not self.stop_on_kill:
             return
-        settings, record = self._running
+        settings, mine = self._running
         self._running = None
-        quick = replace(settings, timeout=KILL_TIMEOUT, retries=0, mask=_no_call)
-        self._stop(quick, record, "the task was killed")
+        if mine.owned:
+            stopping.stop(stopping.quick(settings), mine, "the task was killed", self.log)
 
     def _check(self) -> None:
         """Check what no template fills, before the job is started: a mistake must not leave an instance behind."""
+        submission.check(self)
         if self.on_timeout not in ("stop", "leave"):
             raise SaagieValidationError(f"`on_timeout` is {self.on_timeout!r}: it should be 'stop' or 'leave'.")
         seconds("poll_interval", self.poll_interval)
@@ -198,92 +222,111 @@ class SaagieRunJobOperator(SaagieTask):
                 f"`skip_on` is {self.skip_on!r}: it should be a list of statuses or reasons, such as ['KILLED']."
             )
 
-    def _trigger(self, record: RunRecord, context: Context) -> SaagieJobInstanceTrigger:
+    def _go_on(self, context: Context, taken: Taken) -> str:
+        mine = taken.submission
+        show_link(context, self._url(mine))
+        ti = context["ti"]
+        ti.xcom_push(key="job_id", value=mine.job_id)
+        ti.xcom_push(key="instance_url", value=self._url(mine))
+        if not self.wait_for_completion:
+            ti.xcom_push(key="instance_status", value=taken.status)
+            return str(mine.instance_id)
+        if taken.ended:
+            from airflow_provider_saagie.triggers.events import ended_well
+
+            return self.execute_complete(context, ended_well(taken.ended, mine.project_id, owned=mine.owned).as_event())
+        deadline = self._deadline(context)
+        trigger = self._trigger(mine, deadline)
+        if self.deferrable:
+            self.log.info("Waiting in the triggerer, without a worker slot.")
+            self.defer(trigger=trigger, method_name="execute_complete", timeout=deadline.backstop if deadline else None)
+        from airflow_provider_saagie.operators.inline import run_inline
+
+        return self.execute_complete(context, run_inline(trigger))
+
+    def _trigger(self, mine: Submission, deadline: Deadline | None) -> SaagieJobInstanceTrigger:
         from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
 
-        deadline, kind = self._deadline(context)
         return SaagieJobInstanceTrigger(
             saagie_conn_id=self.saagie_conn_id,
-            instance_id=record.instance_id,
-            job_id=record.job_id,
-            project_id=record.project_id,
+            instance_id=str(mine.instance_id),
+            job_id=mine.job_id,
+            project_id=mine.project_id,
             poll_interval=seconds("poll_interval", self.poll_interval),
-            deadline=deadline,
-            deadline_kind=kind,
-            owned=record.owned,
+            deadline=deadline.at if deadline else None,
+            deadline_kind=deadline.kind if deadline else "timeout",
+            owned=mine.owned,
             stop_on_kill=self.stop_on_kill,
             stream_logs=self.stream_logs,
         )
 
-    def _deadline(self, context: Context) -> tuple[float | None, Literal["timeout", "execution_timeout"]]:
-        """Find the earlier of both deadlines, counted from the start of the try, in seconds since the epoch."""
-        start_date = context["ti"].start_date
-        start = start_date.timestamp() if start_date else time.time()
-        deadlines: list[tuple[float, Literal["timeout", "execution_timeout"]]] = []
-        if self.timeout is not None:
-            deadlines.append((start + seconds("timeout", self.timeout), "timeout"))
-        if self.execution_timeout is not None:
-            deadlines.append((start + self.execution_timeout.total_seconds(), "execution_timeout"))
-        return min(deadlines) if deadlines else (None, "timeout")
+    def _deadline(self, context: Context) -> Deadline | None:
+        return earlier_deadline(context, timeout=self.timeout, execution_timeout=self.execution_timeout)
 
-    def _url(self, record: RunRecord) -> str:
-        return self.hook.settings.instance_url(record.project_id, record.job_id, record.instance_id)
+    def _url(self, mine: Submission) -> str:
+        return stopping.instance_url(self.hook.settings, mine)
 
-    def _end_at_deadline(self, event: InstanceEvent, record: RunRecord) -> NoReturn:
+    def _stops_at(self, kind: str | None, mine: Submission) -> bool:
+        return mine.owned and (self.stop_on_kill if kind == "execution_timeout" else self.on_timeout == "stop")
+
+    def _end_at_deadline(self, event: InstanceEvent, mine: Submission) -> NoReturn:
         of_the_task = event.deadline_kind == "execution_timeout"
         allowed = seconds("timeout", self.execution_timeout if of_the_task else self.timeout)
-        stops = record.owned and (self.stop_on_kill if of_the_task else self.on_timeout == "stop")
         left = "it was left running"
-        if stops:
-            stopped = self._stop(self.hook.settings, record, f"its {event.deadline_kind} passed")
+        if self._stops_at(event.deadline_kind, mine):
+            stopped = stopping.stop(self.hook.settings, mine, f"its {event.deadline_kind} passed", self.log)
             left = "it was asked to stop" if stopped else "it could not be stopped"
         message = (
-            f"The instance {record.instance_id} was still {event.instance_status} after the {event.deadline_kind} of "
-            f"{allowed:g} s; {left}: {self._url(record)}"
+            f"The instance {mine.instance_id} was still {event.instance_status} after the {event.deadline_kind} of "
+            f"{allowed:g} s; {left}: {self._url(mine)}"
         )
         if of_the_task:
             raise AirflowTaskTimeout(message)
-        raise SaagieWaitTimeout(message, host=self.hook.settings.base_url, instance_id=record.instance_id)
+        raise SaagieWaitTimeout(message, host=self.hook.settings.base_url, instance_id=mine.instance_id)
 
-    def _end_without_an_end(self, event: InstanceEvent, record: RunRecord) -> NoReturn:
+    def _end_without_an_end(self, event: InstanceEvent, mine: Submission) -> NoReturn:
         kinds = {"auth": SaagieAuthError, "gone": SaagieInstanceGone}
         kind = kinds.get(event.error_kind or "", SaagieError)
-        raise kind(f"{event.message} {self._url(record)}", host=self.hook.settings.base_url)
+        raise kind(f"{event.message} {self._url(mine)}", host=self.hook.settings.base_url)
 
-    def _end(self, context: Context, event: InstanceEvent, record: RunRecord) -> str:
+    def _end(self, context: Context, event: InstanceEvent, mine: Submission) -> str:
         from airflow_provider_saagie.operators.ending import raise_unless_good, read_outputs
 
         raise_unless_good(
             event,
             session=self.hook.get_conn().session,
-            url=self._url(record),
-            retry_killed=self.retry_killed,
+            url=self._url(mine),
+            # Airflow goes on for some seconds after on_kill: what was stopped then is no reason against a retry.
+            retry_killed=self.retry_killed or self._killed,
             skip_on=self.skip_on,
         )
         try:
-            outputs = read_outputs(self.hook.get_conn().session, record.instance_id)
+            outputs = read_outputs(self.hook.get_conn().session, event.instance_id)
         except SaagieError as error:  # failing here would have a retry run the job again, though it has done its work
             self.log.warning("The job ended well, but its outputs could not be read: no XCom `outputs`. %s", error)
             outputs = {}
         if outputs:
             context["ti"].xcom_push(key="outputs", value=outputs)
-        return record.instance_id
+        return event.instance_id
 
-    def _stop(self, settings: Settings, record: RunRecord, why: str) -> bool:
-        """Ask for the instance to be stopped, once; a failure is only logged."""
-        from airflow_provider_saagie.client import instances
-        from airflow_provider_saagie.client.session import Session
+    def _end_deferral(self, context: Context, mine: Submission, error: Exception) -> None:
+        if not airflow_compat.is_deferral_timeout(error):
+            self._give_up(context, mine, error)
+            return
+        deadline = self._deadline(context)
+        if deadline and self._stops_at(deadline.kind, mine):
+            stopping.stop(self.hook.settings, mine, f"its {deadline.kind} passed", self.log)
 
-        url = settings.instance_url(record.project_id, record.job_id, record.instance_id)
-        try:
-            with Session(settings) as session:
-                session.run(instances.stop(record.instance_id))
-        except SaagieError as error:
-            self.log.warning("The instance could not be stopped, though %s: %s (%s)", why, error, url)
-            return False
-        self.log.info("Asked Saagie to stop the instance, since %s: %s", why, url)
-        return True
-
-
-def _no_call(_: str) -> None:
-    """Mask nothing: the signal handler must not wait for Airflow."""
+    def _give_up(self, context: Context, mine: Submission, error: Exception) -> None:
+        """Leave the instance to the next try where something of ours failed; without one, stop it."""
+        self._running = None
+        ti, url = context["ti"], self._url(mine)
+        if self.reattach and ti.try_number <= (ti.max_tries or 0):
+            told = f"The instance goes on, and the next try takes it up: {url}"
+        elif mine.owned and self.stop_on_kill:
+            stopped = stopping.stop(self.hook.settings, mine, f"the task failed ({type(error).__name__})", self.log)
+            told = f"The instance {'was asked to stop' if stopped else 'could not be stopped'}: {url}"
+        else:
+            told = f"The instance goes on, though the task failed: {url}"
+        self.log.warning("%s", told)
+        error.add_note(told)

@@ -1,0 +1,57 @@
+"""Until when a task waits: absolute, from the start of its try, and so the same after a hand-over."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from airflow_provider_saagie.client.checks import seconds
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from airflow.providers.common.compat.sdk import Context
+
+__all__ = ["BACKSTOP", "Deadline", "earlier_deadline"]
+
+BACKSTOP = 60.0
+"""Seconds after our own deadline at which Airflow's ``defer(timeout=)`` fires, where the triggerer is stuck."""
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """The earlier of a task's two deadlines.
+
+    :param kind: which one it is.
+    :param allowed: the seconds from the start of the try that it allows.
+    :param at: when it passes, in seconds since 1970.
+    """
+
+    kind: Literal["timeout", "execution_timeout"]
+    allowed: float
+    at: float
+
+    @property
+    def backstop(self) -> float:
+        """Seconds from now at which Airflow is to end a deferral, should the trigger not have done so."""
+        return max(1.0, self.at - time.time()) + BACKSTOP
+
+
+def earlier_deadline(
+    context: Context, *, timeout: float | timedelta | None, execution_timeout: timedelta | None
+) -> Deadline | None:
+    """Find the earlier of both deadlines; None where there is none.
+
+    :param timeout: how long the task waits, in seconds.
+    :param execution_timeout: how long it runs, waiting included; Airflow 3.3 itself does not apply it to a deferral.
+    """
+    given: dict[Literal["timeout", "execution_timeout"], Any] = {
+        "timeout": timeout,
+        "execution_timeout": execution_timeout,
+    }
+    start_date = context["ti"].start_date
+    start = start_date.timestamp() if start_date else time.time()
+    limits = {kind: seconds(kind, value) for kind, value in given.items() if value is not None}
+    deadlines = [Deadline(kind, allowed, start + allowed) for kind, allowed in limits.items()]
+    return min(deadlines, key=lambda deadline: deadline.at, default=None)
