@@ -121,6 +121,11 @@ class Session:
         """Close the connections."""
         self._http.close()
 
+    @property
+    def request_limit(self) -> float:
+        """Seconds in which a request has reached the platform, or never will."""
+        return sum(self._timeout)
+
     def platform_time(self) -> float:
         """Give the time of day by the platform's clock, as its last answer told; by our own where none did.
 

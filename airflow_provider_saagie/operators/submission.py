@@ -97,7 +97,7 @@ def _side(context: Context, client: SaagieClient, job: JobSummary) -> TaskSide:
     session, settings = client.session, client.settings
     return TaskSide(
         login=settings.login,
-        time_limit=settings.timeout,
+        time_limit=session.request_limit,
         now=session.platform_time,
         doubt=lambda: DOUBT if session.clock_ahead is None else MEASURED_DOUBT,
         link=lambda instance_id: settings.instance_url(job.project_id, job.id, instance_id),
