@@ -404,7 +404,8 @@ def test_any_history_keeps_the_promise(history: list[Chapter]) -> None:
             saagie.fates = []
             continue
         except SaagieError as error:
-            assert "only a person" not in str(error)  # one task for the job and login: there is no doubt
+            if "only a person" in str(error):  # one task for the job and login: there is no doubt
+                raise
             continue
         instance = next(one for one in saagie.instances if one.id == taken.submission.instance_id)
         assert instance.is_ours
