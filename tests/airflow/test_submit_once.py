@@ -1,0 +1,237 @@
+"""Submit once on a real Airflow: workers that die, answers that are lost, clears and retries; counted in Saagie."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+import requests
+
+from airflow_provider_saagie.client import instances
+from scripts import airflow_settings
+from tests.airflow.saagie_side import SaagieSide, wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from scripts.airflow_api import AirflowApi
+    from scripts.stack import Stack
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
+SLEEPS = "import time\nprint('started', flush=True)\ntime.sleep(300)\n"
+DEFERRED, RUNNING = "once_deferred", "once_running"
+PATIENCE = 90.0  # seconds: a lost answer alone takes some twenty
+
+
+@dataclass
+class Story:
+    """A run of one task with a job of its own."""
+
+    airflow: AirflowApi
+    saagie: SaagieSide
+    dag_id: str
+    run_id: str
+    job_id: str
+
+    @property
+    def task(self) -> dict[str, Any]:
+        return self.airflow.task(self.dag_id, self.run_id, "run")
+
+    def instances(self) -> list[instances.JobInstance]:
+        """Give the job's instances, the oldest first."""
+        return self.saagie.client.session.run(instances.list_instances(self.job_id, limit=20))[::-1]
+
+    def on_their_way(self) -> list[str]:
+        return [one.id for one in self.instances() if one.end_time is None]
+
+    def waits_for(self, number: int) -> str:
+        """Wait until the task waits for the instance of that number, and give its id."""
+        state = "deferred" if self.dag_id == DEFERRED else "running"
+
+        def there() -> str | None:
+            found = [one for one in self.instances() if one.number == number]
+            url = self.airflow.xcom(self.dag_id, self.run_id, "run", "instance_url")
+            is_shown = found and url and url.endswith(found[0].id)
+            return found[0].id if is_shown and self.task["state"] == state else None
+
+        instance_id: str = wait_until(there, PATIENCE, f"the task waits for the instance {number}")
+        return instance_id
+
+    def kill_worker(self) -> None:
+        """End the task's process as the kernel does where memory is short."""
+        wait_until(lambda: self.task["pid"], 30, "Airflow knows the task's process")
+        psutil.Process(self.task["pid"]).kill()
+
+    def clear(self, *task_ids: str) -> None:
+        self.airflow.clear(self.dag_id, self.run_id, *task_ids)
+
+    def ends_well(self, instance_id: str) -> None:
+        """Let the instance succeed, and see the run do so."""
+        self.saagie.end(instance_id, "SUCCEEDED")
+        assert self.airflow.wait_for_run(self.dag_id, self.run_id, seconds=PATIENCE) == "success"
+        assert self.airflow.xcom(self.dag_id, self.run_id, "run") == instance_id
+
+    def log(self) -> str:
+        return self.airflow.log_text(self.dag_id, self.run_id, "run", self.task["try_number"])
+
+
+@pytest.fixture
+def begin(stack: Stack, airflow: AirflowApi, saagie: SaagieSide, tmp_path: Path) -> Iterator[Callable[[str], Story]]:
+    """A function that makes a job and starts a run of a DAG for it."""
+    extra = json.loads(stack.connection["extra"]) | {"timeout": 3}
+    airflow.put_connection(stack.connection | {"connection_id": "saagie_short", "extra": json.dumps(extra)})
+    begun: list[Story] = []
+
+    def start(dag_id: str) -> Story:
+        airflow.wait_for_dag(dag_id)
+        file = tmp_path / "sleeps.py"
+        file.write_text(SLEEPS)
+        made = saagie.client.jobs.create(
+            f"Once {uuid.uuid4()}", saagie.client.get_project_id("Demo"), file=str(file), runtime_version="3.11",
+            command_line="python {file}",
+        )  # fmt: skip
+        job_id = made["data"]["createJob"]["id"]
+        begun.append(Story(airflow, saagie, dag_id, airflow.trigger(dag_id, {"job_id": job_id}), job_id))
+        return begun[-1]
+
+    yield start
+    requests.delete(f"{saagie.url}/emulator/faults", timeout=10)
+    for story in begun:
+        if airflow.run_state(story.dag_id, story.run_id) not in ("success", "failed"):
+            airflow.set_run_state(story.dag_id, story.run_id, "failed")
+        for instance_id in story.on_their_way():
+            saagie.stop(instance_id)
+
+
+def fault(saagie: SaagieSide, **wish: Any) -> Callable[[], bool]:
+    """Switch a fault on, and give a function that says whether it has struck."""
+    answer = requests.post(f"{saagie.url}/emulator/faults", json=wish, timeout=10)
+    answer.raise_for_status()
+    return lambda: bool(requests.get(f"{saagie.url}/emulator/faults", timeout=10).json()["faults"][-1]["struck"])
+
+
+@pytest.mark.parametrize("dag_id", [DEFERRED, RUNNING])
+def test_a_dropped_answer_starts_no_second_run(dag_id: str, begin: Callable[[str], Story], saagie: SaagieSide) -> None:
+    fault(saagie, what="drop", operation="runJob")
+    story = begin(dag_id)
+    story.ends_well(story.waits_for(1))
+    assert len(story.instances()) == 1
+    assert "adopted it" in story.log()
+
+
+def test_a_worker_that_dies_after_the_sending(begin: Callable[[str], Story], saagie: SaagieSide) -> None:
+    struck = fault(saagie, what="delay", operation="runJob", seconds=2, when="before")
+    story = begin(RUNNING)
+    wait_until(struck, PATIENCE, "runJob was sent")
+    story.kill_worker()
+    first = story.waits_for(1)
+    assert story.task["try_number"] == 2
+    story.ends_well(first)
+    assert len(story.instances()) == 1
+    assert "adopted it" in story.log()
+
+
+def test_a_worker_that_dies_before_the_sending(begin: Callable[[str], Story], saagie: SaagieSide) -> None:
+    struck = fault(saagie, what="delay", operation="jobSummary", seconds=2, when="before")
+    story = begin(RUNNING)
+    wait_until(struck, PATIENCE, "the job was asked for")
+    story.kill_worker()
+    story.ends_well(story.waits_for(1))
+    assert story.task["try_number"] == 2
+    assert len(story.instances()) == 1
+
+
+def test_a_worker_that_dies_while_it_waits(begin: Callable[[str], Story]) -> None:
+    story = begin(RUNNING)
+    first = story.waits_for(1)
+    story.kill_worker()
+    wait_until(
+        lambda: story.task["try_number"] == 2 and "it is waited for" in story.log(), PATIENCE, "a retry attaches"
+    )
+    story.ends_well(first)
+    assert len(story.instances()) == 1
+
+
+def test_a_run_that_succeeds_while_no_worker_is_there(begin: Callable[[str], Story], saagie: SaagieSide) -> None:
+    story = begin(RUNNING)
+    first = story.waits_for(1)
+    story.kill_worker()
+    story.ends_well(first)
+    assert len(story.instances()) == 1
+
+
+@pytest.mark.parametrize("dag_id", [DEFERRED, RUNNING])
+@pytest.mark.parametrize("ended", ["SUCCEEDED", "FAILED"])
+def test_a_clear_of_an_ended_task_runs_the_job_again(
+    dag_id: str, ended: str, begin: Callable[[str], Story], saagie: SaagieSide
+) -> None:
+    story = begin(dag_id)
+    first = story.waits_for(1)
+    if ended == "FAILED":
+        # A fresh triggerer's first call to Airflow takes seconds, in which it hears of no kill; this line comes later.
+        wait_until(lambda: "[job] started" in story.log(), PATIENCE, "the job's line is in the task's log")
+        story.airflow.set_task_state(dag_id, story.run_id, "run", "failed")
+        wait_until(lambda: not story.on_their_way(), 20, "it was stopped")
+    else:
+        story.ends_well(first)
+    story.clear("run")
+    story.ends_well(story.waits_for(2))
+    assert len(story.instances()) == 2
+
+
+@pytest.mark.parametrize("task_ids", [["run"], ["run", "sibling"]], ids=["the task", "the whole run"])
+@pytest.mark.parametrize("dag_id", [DEFERRED, RUNNING])
+def test_a_clear_of_a_waiting_task_stops_and_starts_anew(
+    dag_id: str, task_ids: list[str], begin: Callable[[str], Story]
+) -> None:
+    story = begin(dag_id)
+    first = story.waits_for(1)
+    story.clear(*task_ids)
+    second = story.waits_for(2)
+    assert story.saagie.status(first) == "KILLED"
+    assert story.on_their_way() == [second]
+    story.ends_well(second)
+    assert len(story.instances()) == 2
+
+
+def test_a_clear_of_a_sibling_is_no_reason_to_run_the_job_again(begin: Callable[[str], Story]) -> None:
+    story = begin(RUNNING)
+    first = story.waits_for(1)
+    story.airflow.wait_for_state(RUNNING, story.run_id, "sibling", "success")
+    story.clear("sibling")
+    story.kill_worker()
+    wait_until(
+        lambda: story.task["try_number"] == 2 and "it is waited for" in story.log(), PATIENCE, "a retry attaches"
+    )
+    assert story.saagie.status(first) == "RUNNING"
+    story.ends_well(first)
+    assert len(story.instances()) == 1
+
+
+@pytest.mark.parametrize("retries", [5, 0])
+def test_a_clear_is_told_from_a_retry_though_retries_were_edited(
+    retries: int, begin: Callable[[str], Story], stack: Stack
+) -> None:
+    story = begin(DEFERRED)
+    first = story.waits_for(1)
+    edited = stack.wishes.dags / "once_retries.txt"
+    edited.write_text(str(retries))
+    env = airflow_settings.environment(stack.settings, stack.wishes.folder)
+    try:
+        subprocess.run([sys.executable, "-m", "airflow", "dags", "reserialize"], env=env, check=True, timeout=120)
+        story.clear("run")
+        second = story.waits_for(2)
+    finally:
+        edited.unlink()
+        subprocess.run([sys.executable, "-m", "airflow", "dags", "reserialize"], env=env, check=True, timeout=120)
+    assert story.saagie.status(first) == "KILLED"
+    assert story.on_their_way() == [second]
+    story.ends_well(second)
