@@ -15,6 +15,7 @@ import pytest
 
 from airflow_provider_saagie.client.settings import read_settings
 from airflow_provider_saagie.client.status import OUTCOMES, InstanceStatus
+from airflow_provider_saagie.client.submit import TABLE, Since
 from airflow_provider_saagie.connection_form import EXTRA_FIELDS
 from airflow_provider_saagie.exceptions import SaagieValidationError
 from airflow_provider_saagie.operators.saagie import (
@@ -201,6 +202,12 @@ def test_the_table_of_outcomes_is_the_codes() -> None:
         for (status, reason), outcome in OUTCOMES.items()
     ]
     written = table(section(ROOT / "docs" / "operators.md", "## What an end means"), "Status")
+    assert written == expected, should_be(expected)
+
+
+def test_the_table_of_submit_once_is_the_code() -> None:
+    expected = [[found.value, *(row[one].value for one in Since)] for found, row in TABLE.items()]
+    written = table(section(ROOT / "docs" / "submit_once.md", "## What a try does"), "What is stored")
     assert written == expected, should_be(expected)
 
 
