@@ -22,7 +22,7 @@ from airflow_provider_saagie.exceptions import (
     SaagieValidationError,
     SaagieWaitTimeout,
 )
-from airflow_provider_saagie.operators import run_record, stopping, submission
+from airflow_provider_saagie.operators import own_instance, run_record, submission
 from airflow_provider_saagie.operators.deadlines import Deadline, earlier_deadline
 from airflow_provider_saagie.operators.job_reference import JOB_FIELDS, find_job
 from airflow_provider_saagie.operators.saagie_task import SaagieTask, show_link
@@ -207,7 +207,7 @@ class SaagieRunJobOperator(SaagieTask):
         settings, mine = self._running
         self._running = None
         if mine.owned:
-            stopping.stop(stopping.quick(settings), mine, "the task was killed", self.log)
+            own_instance.stop(own_instance.quick(settings), mine, "the task was killed", self.log)
 
     def _check(self) -> None:
         """Check what no template fills, before the job is started: a mistake must not leave an instance behind."""
@@ -264,7 +264,7 @@ class SaagieRunJobOperator(SaagieTask):
         return earlier_deadline(context, timeout=self.timeout, execution_timeout=self.execution_timeout)
 
     def _url(self, mine: Submission) -> str:
-        return stopping.instance_url(self.hook.settings, mine)
+        return own_instance.instance_url(self.hook.settings, mine)
 
     def _stops_at(self, kind: str | None, mine: Submission) -> bool:
         return mine.owned and (self.stop_on_kill if kind == "execution_timeout" else self.on_timeout == "stop")
@@ -274,7 +274,7 @@ class SaagieRunJobOperator(SaagieTask):
         allowed = seconds("timeout", self.execution_timeout if of_the_task else self.timeout)
         left = "it was left running"
         if self._stops_at(event.deadline_kind, mine):
-            stopped = stopping.stop(self.hook.settings, mine, f"its {event.deadline_kind} passed", self.log)
+            stopped = own_instance.stop(self.hook.settings, mine, f"its {event.deadline_kind} passed", self.log)
             left = "it was asked to stop" if stopped else "it could not be stopped"
         message = (
             f"The instance {mine.instance_id} was still {event.instance_status} after the {event.deadline_kind} of "
@@ -315,7 +315,7 @@ class SaagieRunJobOperator(SaagieTask):
             return
         deadline = self._deadline(context)
         if deadline and self._stops_at(deadline.kind, mine):
-            stopping.stop(self.hook.settings, mine, f"its {deadline.kind} passed", self.log)
+            own_instance.stop(self.hook.settings, mine, f"its {deadline.kind} passed", self.log)
 
     def _give_up(self, context: Context, mine: Submission, error: Exception) -> None:
         """Leave the instance to the next try where something of ours failed; without one, stop it."""
@@ -324,7 +324,7 @@ class SaagieRunJobOperator(SaagieTask):
         if self.reattach and ti.try_number <= (ti.max_tries or 0):
             told = f"The instance goes on, and the next try takes it up: {url}"
         elif mine.owned and self.stop_on_kill:
-            stopped = stopping.stop(self.hook.settings, mine, f"the task failed ({type(error).__name__})", self.log)
+            stopped = own_instance.stop(self.hook.settings, mine, f"the task failed ({type(error).__name__})", self.log)
             told = f"The instance {'was asked to stop' if stopped else 'could not be stopped'}: {url}"
         else:
             told = f"The instance goes on, though the task failed: {url}"

@@ -1,4 +1,4 @@
-"""Stop a task's own instance, once, from wherever in the worker that has to be done."""
+"""The instance that a task has started itself: where it is, and how it is stopped from the worker."""
 
 from __future__ import annotations
 
