@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from airflow_provider_saagie.exceptions import SaagieNotFound, SaagieProtocolError
+from airflow_provider_saagie.exceptions import SaagieNotFound, SaagieOutcomeUnknown, SaagieProtocolError
 
-__all__ = ["known", "needed", "rows"]
+__all__ = ["changed", "known", "known_rows", "needed", "rows"]
 
 
 def known(data: Mapping[str, Any], field: str, *, operation: str, what: str) -> dict[str, Any]:
@@ -32,6 +32,33 @@ def rows(data: Mapping[str, Any], field: str) -> list[dict[str, Any]]:
     """Take a list of objects; null is an empty one, and null members are left out."""
     found = data.get(field)
     return [row for row in found if isinstance(row, dict)] if isinstance(found, list) else []
+
+
+def known_rows(data: Mapping[str, Any], field: str, *, operation: str, what: str) -> list[dict[str, Any]]:
+    """Take a list of objects that is null where the platform doesn't know whose they are.
+
+    :param what: whose they are, such as ``"project f5fce22d-…"``.
+    :raises SaagieNotFound: where it is null.
+    """
+    if not isinstance(data.get(field), list):
+        known(data, field, operation=operation, what=what)
+        raise _unexpected(operation, field, data.get(field))
+    return rows(data, field)
+
+
+def changed(data: Mapping[str, Any], field: str, *, operation: str) -> Any:
+    """Take what the answer to a change gives.
+
+    :raises SaagieOutcomeUnknown: where it is null: the change may have been made all the same.
+    """
+    value = data.get(field)
+    if value is None:
+        raise SaagieOutcomeUnknown(
+            f"{operation} was answered with null for `{field}`, and without an error, so it may have happened: look "
+            "at the platform before you repeat it.",
+            operation=operation,
+        )
+    return value
 
 
 def needed(data: Mapping[str, Any], *path: str, operation: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -18,9 +17,12 @@ from gql.transport.exceptions import TransportError, TransportProtocolError
 from airflow_provider_saagie.client import calls, core, outcomes
 from airflow_provider_saagie.client.documents import document
 from airflow_provider_saagie.client.request import PreparedRequest
+from airflow_provider_saagie.client.tls import trusting
 from airflow_provider_saagie.exceptions import SaagieError
 
 if TYPE_CHECKING:
+    import ssl
+
     from airflow_provider_saagie.client.calls import Call, Steps
     from airflow_provider_saagie.client.outcomes import Outcome
     from airflow_provider_saagie.client.settings import Settings
@@ -35,8 +37,9 @@ FAULTS: tuple[tuple[type[BaseException], outcomes.Fault], ...] = (
     (aiohttp.InvalidURL, outcomes.Fault.UNKNOWN_NAME),
     (aiohttp.ClientProxyConnectionError, outcomes.Fault.PROXY),
     (aiohttp.ClientHttpProxyError, outcomes.Fault.PROXY),
-    (aiohttp.ClientSSLError, outcomes.Fault.TLS),
+    (aiohttp.ClientConnectorCertificateError, outcomes.Fault.TLS),
     (aiohttp.ServerFingerprintMismatch, outcomes.Fault.TLS),
+    (aiohttp.ClientSSLError, outcomes.Fault.TLS_BROKEN),
     (aiohttp.ConnectionTimeoutError, outcomes.Fault.CONNECT_TIMEOUT),
     (aiohttp.ClientConnectorError, outcomes.Fault.UNREACHABLE),
     (aiohttp.ServerTimeoutError, outcomes.Fault.TIMEOUT),
@@ -62,7 +65,7 @@ class AsyncSession:
         self._tls: ssl.SSLContext | bool = (
             False
             if settings.verify is False
-            else _trusting(certifi.where() if settings.verify is True else settings.verify)
+            else trusting(certifi.where() if settings.verify is True else settings.verify)
         )
 
     async def __aenter__(self) -> Self:
@@ -236,15 +239,6 @@ class AsyncSession:
             "proxy": self.settings.proxy,
             "allow_redirects": False,
         }
-
-
-def _trusting(bundle: str) -> ssl.SSLContext:
-    from pathlib import Path
-
-    path = Path(bundle)
-    return ssl.create_default_context(
-        cafile=None if path.is_dir() else bundle, capath=bundle if path.is_dir() else None
-    )
 
 
 async def _keep_from_gql(response: aiohttp.ClientResponse) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from airflow_provider_saagie.client import answers, checks
 from airflow_provider_saagie.client.calls import Call, Steps
 from airflow_provider_saagie.client.instances import with_status
-from airflow_provider_saagie.client.projects import get_project_id, listed
+from airflow_provider_saagie.client.projects import get_project_id, listed, named
 from airflow_provider_saagie.exceptions import SaagieNotFound
 
 __all__ = [
@@ -65,7 +65,8 @@ def read_summary(job_id: str) -> Steps[JobSummary]:
 def list_for_project_minimal(project_id: str) -> Steps[dict[str, Any]]:
     """List ids, names and aliases of a project's jobs (``jobs``)."""
     data = yield Call("jobNames", {"projectId": checks.identifier("project_id", project_id)})
-    return {"jobs": answers.rows(data, "jobs")}
+    jobs = answers.known_rows(data, "jobs", operation="jobNames", what=f"project {project_id}")
+    return {"jobs": jobs}
 
 
 def list_for_project(
@@ -79,14 +80,15 @@ def list_for_project(
             **_limits(instances_limit, versions_limit, versions_only_current),
         },
     )
-    return {"jobs": [_as_the_reference_shows(job) for job in answers.rows(data, "jobs")]}
+    jobs = answers.known_rows(data, "jobs", operation="jobs", what=f"project {project_id}")
+    return {"jobs": [_as_the_reference_shows(job) for job in jobs]}
 
 
 def find_by_name(job_name: str, project_id: str) -> Steps[str | None]:
-    """Find a job's id by its name in a project; None where there is none."""
+    """Find a job's id by its name in a project, in any case; None where there is none."""
     name = checks.text("job_name", job_name)
-    jobs = (yield from list_for_project_minimal(project_id))["jobs"]
-    return next((str(job["id"]) for job in jobs if job.get("name") == name), None)
+    found = named((yield from list_for_project_minimal(project_id))["jobs"], name)
+    return str(answers.needed(found, "id", operation="jobNames")) if found else None
 
 
 def get_id(job_name: str, project_name: str) -> Steps[str]:
@@ -94,7 +96,7 @@ def get_id(job_name: str, project_name: str) -> Steps[str]:
     name = checks.text("job_name", job_name)
     project_id = yield from get_project_id(project_name)
     jobs = (yield from list_for_project_minimal(project_id))["jobs"]
-    found = next((job for job in jobs if job.get("name") == name), None)
+    found = named(jobs, name)
     if found is None:
         raise SaagieNotFound(
             f"jobs: the project {project_name!r} has no job named {name!r}. "
@@ -131,13 +133,14 @@ def get_info_by_alias(
 
 def delete(job_id: str) -> Steps[dict[str, Any]]:
     """Delete a job with its versions and instances (``deleteJob``)."""
-    return (yield Call("deleteJob", {"jobId": checks.identifier("job_id", job_id)}))
+    data = yield Call("deleteJob", {"jobId": checks.identifier("job_id", job_id)})
+    return {"deleteJob": answers.changed(data, "deleteJob", operation="deleteJob")}
 
 
 def duplicate(job_id: str) -> Steps[dict[str, Any]]:
     """Copy a job within its project (``duplicateJob``)."""
     data = yield Call("duplicateJob", {"jobId": checks.identifier("job_id", job_id)})
-    return {"duplicateJob": answers.needed(data, "duplicateJob", operation="duplicateJob")}
+    return {"duplicateJob": answers.changed(data, "duplicateJob", operation="duplicateJob")}
 
 
 def move_job(job_id: str, target_platform_id: int, target_project_id: str) -> Steps[dict[str, Any]]:
@@ -147,7 +150,7 @@ def move_job(job_id: str, target_platform_id: int, target_project_id: str) -> St
         "targetPlatformId": checks.number("target_platform_id", target_platform_id),
         "targetProjectId": checks.identifier("target_project_id", target_project_id),
     }
-    return {"moveJob": answers.needed((yield Call("moveJob", variables)), "moveJob", operation="moveJob")}
+    return {"moveJob": answers.changed((yield Call("moveJob", variables)), "moveJob", operation="moveJob")}
 
 
 def generate_description_by_ai(job_id: str) -> Steps[dict[str, Any]]:
@@ -159,8 +162,8 @@ def generate_description_by_ai(job_id: str) -> Steps[dict[str, Any]]:
 
 def _limits(instances_limit: int | None, versions_limit: int | None, only_current: bool) -> dict[str, Any]:
     return {
-        "instancesLimit": instances_limit,
-        "versionsLimit": versions_limit,
+        "instancesLimit": None if instances_limit is None else checks.number("instances_limit", instances_limit),
+        "versionsLimit": None if versions_limit is None else checks.number("versions_limit", versions_limit),
         "versionsOnlyCurrent": only_current,
     }
 

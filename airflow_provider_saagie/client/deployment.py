@@ -90,7 +90,8 @@ def create(project_id: str, change: JobChange) -> Steps[dict[str, Any]]:
     technology_id = yield from find_technology(technology, catalog, allowed, category)
     version["runtimeVersion"] = yield from check_runtime(technology_id, str(given.runtime_version))
     job |= {"category": category, "technology": {"id": technology_id}, "isStreaming": False, "doesUseGPU": False}
-    return {"data": (yield Call("createJob", {"job": job, "jobVersion": version, "file": None}, upload))}
+    data = yield Call("createJob", {"job": job, "jobVersion": version, "file": None}, upload)
+    return {"data": {"createJob": answers.changed(data, "createJob", operation="createJob")}}
 
 
 def upgrade(job_id: str, change: JobChange) -> Steps[dict[str, Any]]:
@@ -113,7 +114,7 @@ def edit(job_id: str, change: JobChange) -> Steps[dict[str, Any]]:
     job_id = checks.identifier("job_id", job_id)
     _schedule(change)
     settings = yield from _settings_of(job_id)
-    return (yield Call("editJob", {"job": _edition(job_id, change, settings)}))
+    return (yield from _edit(_edition(job_id, change, settings)))
 
 
 def create_or_upgrade(project_id: str, change: JobChange) -> Steps[dict[str, Any]]:
@@ -129,8 +130,8 @@ def create_or_upgrade(project_id: str, change: JobChange) -> Steps[dict[str, Any
     settings = yield from _settings_of(job_id)
     edition = _edition(job_id, change, settings)  # checked before the version is added
     added = yield from _add_version(job_id, change, settings)
-    edited = yield Call("editJob", {"job": edition})
-    return {"addJobVersion": added["data"]["addJobVersion"], "editJob": edited["editJob"]}
+    edited = yield from _edit(edition)
+    return {"addJobVersion": added["data"]["addJobVersion"], **edited}
 
 
 def read_settings_of(job_id: str) -> Steps[dict[str, Any]]:
@@ -152,13 +153,19 @@ def changes_settings(change: JobChange, settings: dict[str, Any]) -> bool:
 
 def _add_version(job_id: str, change: JobChange, settings: dict[str, Any]) -> Steps[dict[str, Any]]:
     upload = _upload(change.file)
-    version = {"releaseNote": change.release_note or "", **_version_of(change, settings)}
+    version = {"releaseNote": change.release_note, **_version_of(change, settings)}
     has_artifact = bool(_current_version(settings).get("packageInfo"))
     version["usePreviousArtifact"] = bool(change.use_previous_artifact and not upload and has_artifact)
     if change.runtime_version is not None:
         technology_id = answers.needed(settings, "technology", "id", operation="jobSettings")
         version["runtimeVersion"] = yield from check_runtime(technology_id, change.runtime_version)
-    return {"data": (yield Call("addJobVersion", {"jobId": job_id, "jobVersion": version, "file": None}, upload))}
+    data = yield Call("addJobVersion", {"jobId": job_id, "jobVersion": version, "file": None}, upload)
+    return {"data": {"addJobVersion": answers.changed(data, "addJobVersion", operation="addJobVersion")}}
+
+
+def _edit(edition: dict[str, Any]) -> Steps[dict[str, Any]]:
+    data = yield Call("editJob", {"job": edition})
+    return {"editJob": answers.changed(data, "editJob", operation="editJob")}
 
 
 def _version_of(change: JobChange, settings: dict[str, Any]) -> dict[str, Any]:
@@ -167,6 +174,8 @@ def _version_of(change: JobChange, settings: dict[str, Any]) -> dict[str, Any]:
     kept = ("commandLine", "runtimeVersion", "extraTechnology", "dockerInfo")
     given = _version(change)
     given.pop("releaseNote", None)
+    if not change.command_line:  # the reference takes an empty one for "not given" here
+        given.pop("commandLine", None)
     if change.runtime_version is not None:
         given["runtimeVersion"] = change.runtime_version
     return {name: current.get(name) for name in kept} | given
@@ -192,7 +201,7 @@ def _edition(job_id: str, change: JobChange, settings: dict[str, Any]) -> dict[s
     has = {name: settings.get(name) for name in ("name", "description", "isScheduled", "resources")}
     has |= {name: settings.get(name) for name in ("cronScheduling", "scheduleTimezone") if settings.get(name)}
     edition = {"id": job_id, **has, "alerting": _alerting(change, settings.get("alerting"))}
-    if change.job_name is not None:
+    if change.job_name:
         edition["name"] = checks.text("job_name", change.job_name)
     if change.description is not None:
         edition["description"] = change.description
@@ -240,9 +249,7 @@ def _check_types(change: JobChange) -> None:
         value = getattr(change, name)
         if value is not None and not isinstance(value, str):
             raise SaagieValidationError(f"`{name}` is {value!r}: it should be a text.")
-    if change.docker_info is not None and (
-        not isinstance(change.docker_info, dict) or "image" not in change.docker_info
-    ):
+    if change.docker_info and (not isinstance(change.docker_info, dict) or "image" not in change.docker_info):
         raise SaagieValidationError(
             f"`docker_info` is {change.docker_info!r}: it should look like "
             '{"image": "…", "dockerCredentialsId": "…"}.'
@@ -256,7 +263,7 @@ def _version(change: JobChange) -> dict[str, Any]:
         "releaseNote": change.release_note,
         "commandLine": change.command_line,
         "sourceUrl": change.source_url or None,
-        "dockerInfo": change.docker_info,
+        "dockerInfo": change.docker_info or None,
     }
     version = {name: value for name, value in named.items() if value is not None}
     if change.extra_technology:

@@ -135,33 +135,36 @@ def run(job_id: str, *, before_send: Callable[[], None] | None = None) -> Steps[
     :raises SaagieOutcomeUnknown: where the answer was lost: look at the job's instances before you try again.
     """
     data = yield Call("runJob", {"jobId": checks.identifier("job_id", job_id)}, before_send=before_send)
-    started = answers.needed(data, "runJob", operation="runJob")
-    answers.needed(started, "id", operation="runJob")
+    started = answers.changed(data, "runJob", operation="runJob")
+    answers.changed(started, "id", operation="runJob")
     return {"runJob": {"id": started["id"], "status": with_status(started)["status"]}}
 
 
 def stop(job_instance_id: str) -> Steps[dict[str, Any]]:
     """Ask for an instance to be stopped (``stopJobInstance``)."""
     data = yield Call("stopJobInstance", {"jobInstanceId": checks.identifier("job_instance_id", job_instance_id)})
-    return {"stopJobInstance": with_status(answers.needed(data, "stopJobInstance", operation="stopJobInstance"))}
+    return {"stopJobInstance": with_status(answers.changed(data, "stopJobInstance", operation="stopJobInstance"))}
 
 
 def count_by_selector(job_id: str) -> Steps[dict[str, Any]]:
     """Count the instances that could be deleted, by selector (``countJobInstancesBySelector``)."""
-    return (yield Call("countJobInstancesBySelector", {"jobId": checks.identifier("job_id", job_id)}))
+    operation, job_id = "countJobInstancesBySelector", checks.identifier("job_id", job_id)
+    data = yield Call(operation, {"jobId": job_id})
+    return {operation: answers.known_rows(data, operation, operation=operation, what=f"job {job_id}")}
 
 
 def count_by_date(job_id: str, date_before: str) -> Steps[dict[str, Any]]:
     """Count the instances before a date that could be deleted (``countJobInstancesByDate``)."""
     variables = {"jobId": checks.identifier("job_id", job_id), "beforeAt": checks.date_before(date_before)}
-    return (yield Call("countJobInstancesByDate", variables))
+    operation = "countJobInstancesByDate"
+    return {operation: answers.needed((yield Call(operation, variables)), operation, operation=operation)}
 
 
 def delete_instances(job_id: str, job_instances_id: list[str]) -> Steps[dict[str, Any]]:
     """Delete instances (``deleteJobInstances``); the answer says of each whether it went."""
     ids = checks.identifiers("job_instances_id", job_instances_id)
     job_id = checks.identifier("job_id", job_id)
-    return (yield Call("deleteJobInstances", {"jobId": job_id, "jobInstanceIds": ids}))
+    return (yield from _change("deleteJobInstances", {"jobId": job_id, "jobInstanceIds": ids}))
 
 
 def delete_instances_by_selector(
@@ -174,7 +177,7 @@ def delete_instances_by_selector(
         "excludeJobInstanceIds": checks.identifiers("exclude_instances_id", exclude_instances_id),
         "includeJobInstanceIds": checks.identifiers("include_instances_id", include_instances_id),
     }
-    return (yield Call("deleteJobInstancesBySelector", variables))
+    return (yield from _change("deleteJobInstancesBySelector", variables))
 
 
 def delete_instances_by_date(
@@ -187,4 +190,8 @@ def delete_instances_by_date(
         "excludeJobInstanceIds": checks.identifiers("exclude_instances_id", exclude_instances_id),
         "includeJobInstanceIds": checks.identifiers("include_instances_id", include_instances_id),
     }
-    return (yield Call("deleteJobInstancesByDate", variables))
+    return (yield from _change("deleteJobInstancesByDate", variables))
+
+
+def _change(operation: str, variables: dict[str, Any]) -> Steps[dict[str, Any]]:
+    return {operation: answers.changed((yield Call(operation, variables)), operation, operation=operation)}

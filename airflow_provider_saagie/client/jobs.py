@@ -66,8 +66,8 @@ class Jobs:
     def get_id(self, job_name: str, project_name: str) -> str:
         """Find a job's id by its name and its project's name (``projects``, ``jobs``).
 
-        :param job_name: the job's name, to the letter.
-        :param project_name: the project's name, to the letter.
+        :param job_name: the job's name; in another case only where no name is the same to the letter.
+        :param project_name: the project's name, likewise.
         :return: the job's UUID.
         :raises SaagieNotFound: listing what there is.
         """
@@ -205,7 +205,7 @@ class Jobs:
         use_previous_artifact: bool = True,
         runtime_version: str | None = None,
         command_line: str | None = None,
-        release_note: str = "",
+        release_note: str | None = "",
         extra_technology: str | None = None,
         extra_technology_version: str | None = None,
         source_url: str = "",
@@ -283,8 +283,8 @@ class Jobs:
     ) -> shapes.UpgradeJobAnswer:
         """Add a version to the job of a name (``addJobVersion``); otherwise as :meth:`upgrade`.
 
-        :param job_name: the job's name, to the letter.
-        :param project_name: the project's name, to the letter.
+        :param job_name: the job's name; in another case only where no name is the same to the letter.
+        :param project_name: the project's name, likewise.
         :raises SaagieNotFound: listing what there is.
         """
         return self.upgrade(
@@ -293,7 +293,7 @@ class Jobs:
             use_previous_artifact=use_previous_artifact,
             runtime_version=runtime_version,
             command_line=command_line,
-            release_note=release_note or "",
+            release_note=release_note,
             extra_technology=extra_technology,
             extra_technology_version=extra_technology_version,
             source_url=source_url,
@@ -457,9 +457,9 @@ class Jobs:
 
         :param job_id: the job's UUID.
         :return: ``{"runJob": {"id": …, "status": "REQUESTED"}}``.
-        :raises SaagieOutcomeUnknown: where the answer was lost, so that the job may run.
+        :raises SaagieOutcomeUnknown: where the answer was lost, so that the job may run; it lists the newest instances.
         """
-        answer: shapes.RunJobAnswer = self._shaped(instances.run(job_id))
+        answer: shapes.RunJobAnswer = self._shaped(running.run(job_id))
         return answer
 
     def run_with_callback(self, job_id: str, freq: int = 10, timeout: int = -1) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from airflow_provider_saagie.client import answers, checks
 from airflow_provider_saagie.client.calls import Call, Steps
 from airflow_provider_saagie.exceptions import SaagieNotFound
 
-__all__ = ["get_project_id", "get_project_technologies", "read_platform"]
+__all__ = ["get_project_id", "get_project_technologies", "listed", "named", "read_platform"]
 
 
 def read_platform() -> Steps[dict[str, Any]]:
@@ -18,20 +18,20 @@ def read_platform() -> Steps[dict[str, Any]]:
 
 
 def get_project_id(project_name: str) -> Steps[str]:
-    """Find a project by its name (``projects``).
+    """Find a project by its name, in any case (``projects``).
 
     :raises SaagieNotFound: listing the projects that there are.
     """
     name = checks.text("project_name", project_name)
     projects = answers.rows((yield Call("projects")), "projects")
-    found = [project for project in projects if project.get("name") == name]
-    if not found:
+    found = named(projects, name)
+    if found is None:
         raise SaagieNotFound(
             f"projects: the platform has no project named {name!r}, or this login may not see it. "
             f"It sees: {listed(project.get('name') for project in projects)}.",
             operation="projects",
         )
-    return str(answers.needed(found[0], "id", operation="projects"))
+    return str(answers.needed(found, "id", operation="projects"))
 
 
 def get_project_technologies(project_id: str) -> Steps[dict[str, list[str]]]:
@@ -46,6 +46,13 @@ def get_project_technologies(project_id: str) -> Steps[dict[str, list[str]]]:
         str(row.get("jobCategory")): [str(technology.get("id")) for technology in answers.rows(row, "technologies")]
         for row in answers.rows(project, "technologiesByCategory")
     }
+
+
+def named(rows: list[dict[str, Any]], name: str) -> dict[str, Any] | None:
+    """Find the one of a name: to the letter, else in any case, since Saagie lets no two names differ by case alone."""
+    exact = [row for row in rows if row.get("name") == name]
+    alike = exact or [row for row in rows if str(row.get("name") or "").casefold() == name.casefold()]
+    return alike[0] if alike else None
 
 
 def listed(names: Any, most: int = 20) -> str:

@@ -37,7 +37,7 @@ def error_of_broken(operation: str, outcome: Broken, settings: Settings) -> Saag
     kind = SaagieTimeout if outcome.fault in (Fault.TIMEOUT, Fault.CONNECT_TIMEOUT) else SaagieConnectionError
     advice = {
         Fault.UNKNOWN_NAME: "check the connection's host.",
-        Fault.TLS: "set the connection's `verify` to the path of a CA bundle that knows the platform's certificate.",
+        Fault.TLS: _about_the_certificate(outcome.detail),
         Fault.TLS_BROKEN: "check that the connection's host and port speak https.",
         Fault.PROXY: "check the connection's `proxy`.",
         Fault.TIMEOUT: f"the connection's `timeout` is {settings.timeout:g} s.",
@@ -48,6 +48,21 @@ def error_of_broken(operation: str, outcome: Broken, settings: Settings) -> Saag
         f"{operation}: {settings.base_url} could not be asked: {outcome.fault.words}{detail}; {advice}",
         operation=operation,
         host=settings.base_url,
+    )
+
+
+# OpenSSL's words for what is wrong with a certificate, and what helps; else its authority is not known here.
+_OF_CERTIFICATES = {
+    "expired": "the platform's certificate has to be renewed; tell its administrator (or set this machine's clock).",
+    "not yet valid": "set this machine's clock, or tell the platform's administrator.",
+    "mismatch": "set the connection's host to the name that the certificate was made for.",
+}
+
+
+def _about_the_certificate(detail: str) -> str:
+    return next(
+        (advice for word, advice in _OF_CERTIFICATES.items() if word in detail),
+        "set the connection's `verify` to the path of a CA bundle that knows the platform's certificate.",
     )
 
 
@@ -85,6 +100,13 @@ def error_of_refused(operation: str, outcome: Refused, settings: Settings) -> Sa
             f"ask its administrator for the role that it needs.{quoted}",
             operation=operation,
             host=host,
+        )
+    if status == 404 and operation == "download":
+        return SaagieNotFound(
+            f"download: {host} has no such file any more, or {settings.login!r} may not see it.{quoted}",
+            operation=operation,
+            host=host,
+            status=status,
         )
     if status == 404:
         return SaagieNotFound(

@@ -5,15 +5,55 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from typing import Any
 
 from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.client.calls import Pause, Steps
 from airflow_provider_saagie.client.status import UNKNOWN_GRACE, is_final
-from airflow_provider_saagie.exceptions import SaagieInstanceGone, SaagieValidationError, SaagieWaitTimeout
+from airflow_provider_saagie.exceptions import (
+    SaagieError,
+    SaagieInstanceGone,
+    SaagieOutcomeUnknown,
+    SaagieValidationError,
+    SaagieWaitTimeout,
+)
 
-__all__ = ["run_with_callback"]
+__all__ = ["run", "run_with_callback"]
 
 log = logging.getLogger(__name__)
+
+
+SHOWN_CANDIDATES = 3
+
+
+def run(job_id: str) -> Steps[dict[str, Any]]:
+    """Start a job, once; where the answer is lost, say which instances could be the one.
+
+    :return: ``{"runJob": {"id": …, "status": "REQUESTED"}}``.
+    :raises SaagieOutcomeUnknown: with the job's newest instances.
+    """
+    try:
+        return (yield from instances.run(job_id))
+    except SaagieOutcomeUnknown as error:
+        found = yield from _newest(job_id)
+        raise SaagieOutcomeUnknown(f"{error} {found}", operation=error.operation, host=error.host) from (
+            error.__cause__ or error
+        )
+
+
+def _newest(job_id: str) -> Steps[str]:
+    try:
+        found = yield from instances.list_instances(job_id, limit=SHOWN_CANDIDATES)
+    except SaagieError:  # what was lost is the news
+        return "The job's instances could not be read either."
+    if not found:
+        return "The job has no instance."
+    listed = "; ".join(
+        f"number {one.number} {one.status}, started by {one.run_by or 'somebody'}"
+        f"{f' at {one.start_time}' if one.start_time else ''}: {one.id}"
+        for one in found
+    )
+    return f"The job's newest instances: {listed}."
 
 
 def run_with_callback(
@@ -33,7 +73,7 @@ def run_with_callback(
         raise SaagieValidationError(f"`freq` is {freq!r}: it should be a number of seconds above 0.")
     if isinstance(timeout, bool) or not isinstance(timeout, int | float) or (timeout < 0 and timeout != -1):
         raise SaagieValidationError(f"`timeout` is {timeout!r}: it should be a number of seconds, or -1 for no limit.")
-    started = yield from instances.run(job_id)
+    started = yield from run(job_id)
     instance_id = str(started["runJob"]["id"])
     begin = now()
     status, nulls, unknown_since = str(started["runJob"]["status"]), 0, None

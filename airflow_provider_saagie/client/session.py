@@ -24,6 +24,7 @@ from airflow_provider_saagie.client import calls, core, outcomes
 from airflow_provider_saagie.client.documents import document
 from airflow_provider_saagie.client.progress import CountedFile, shown
 from airflow_provider_saagie.client.request import PreparedRequest
+from airflow_provider_saagie.client.tls import trusting
 from airflow_provider_saagie.exceptions import SaagieError
 
 if TYPE_CHECKING:
@@ -100,6 +101,8 @@ class Session:
             self._http.mount(scheme, _LargePieces())
         # The environment must not change what the connection says: REQUESTS_CA_BUNDLE, proxies, .netrc.
         self._http.trust_env = False
+        if isinstance(settings.verify, str):  # requests would take a file that is no bundle for a lost answer
+            trusting(settings.verify)
         self._verify: bool | str = certifi.where() if settings.verify is True else settings.verify
         self._http.verify = self._verify
         if settings.verify is False:  # the hook warns once, in the task's log; urllib3 would at each request

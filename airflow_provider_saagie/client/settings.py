@@ -229,6 +229,9 @@ def _read_verify(given: Mapping[str, Any]) -> bool | str:
             f"The connection's `verify` names the CA bundle {str(value)!r}, which is not on this machine: "
             "it should be true, false or a path that exists on every worker and triggerer."
         )
+    from airflow_provider_saagie.client.tls import trusting  # ssl is heavy, and most connections name no bundle
+
+    trusting(str(path))
     return str(path)
 
 

@@ -83,4 +83,5 @@ def delete_versions(job_id: str, versions: list[str] | list[int]) -> Steps[dict[
         "jobId": checks.identifier("job_id", job_id),
         "jobVersionNumbers": checks.numbers("versions", versions),
     }
-    return (yield Call("deleteJobVersions", variables))
+    operation = "deleteJobVersions"
+    return {operation: answers.changed((yield Call(operation, variables)), operation, operation=operation)}
