@@ -151,7 +151,7 @@ class AsyncSession:
                 outcome = await self._repeat(self._exchange_login, is_mutation=False)
                 assert not isinstance(outcome, outcomes.Answer)  # noqa: S101 - a login is no GraphQL
                 self._token = core.token_of(outcome, self.settings)
-                self.settings.mask(self._token)
+                self.settings.take_token(self._token)
             return self._token
 
     async def _repeat(self, exchange: Callable[[], Awaitable[Outcome]], *, is_mutation: bool) -> Outcome:

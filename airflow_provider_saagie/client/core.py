@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from airflow_provider_saagie.client.calls import Call, Pause, Steps
 from airflow_provider_saagie.client.outcomes import Answer, Broken, Fault, Outcome, Refused
-from airflow_provider_saagie.client.refusals import error_of_answer, error_of_broken, error_of_refused, shown
+from airflow_provider_saagie.client.redaction import shown
+from airflow_provider_saagie.client.refusals import error_of_answer, error_of_broken, error_of_refused
 from airflow_provider_saagie.exceptions import (
     SaagieAuthError,
     SaagieError,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_saagie.client.outcomes import Broken, Fault, Refused
+from airflow_provider_saagie.client.redaction import shown
 from airflow_provider_saagie.exceptions import (
     SaagieApiError,
     SaagieAuthError,
@@ -21,9 +21,8 @@ from airflow_provider_saagie.exceptions import (
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.settings import Settings
 
-__all__ = ["error_of_answer", "error_of_broken", "error_of_refused", "shown"]
+__all__ = ["error_of_answer", "error_of_broken", "error_of_refused"]
 
-SHOWN_OF_A_BODY = 400
 MOST_MESSAGES = 3
 
 
@@ -159,7 +158,7 @@ def error_of_answer(operation: str, errors: tuple[Mapping[str, Any], ...], setti
     messages = tuple(dict.fromkeys(_message_of(error, settings) for error in errors))
     extensions = errors[0].get("extensions") if isinstance(errors[0], Mapping) else None
     classification = extensions.get("classification") if isinstance(extensions, Mapping) else None
-    classification = str(classification) if classification is not None else None
+    classification = shown(str(classification), settings) if classification is not None else None
     path = errors[0].get("path") if isinstance(errors[0], Mapping) else None
     text = f"{operation}: {settings.base_url} refused: {_joined(messages)}"
     if classification:
@@ -200,15 +199,3 @@ def _joined(messages: tuple[str, ...]) -> str:
     """Join messages, the first few of them: a batch that fails as a whole says the same a hundred times."""
     rest = f" (and {len(messages) - MOST_MESSAGES} more)" if len(messages) > MOST_MESSAGES else ""
     return "; ".join(messages[:MOST_MESSAGES]) + rest
-
-
-def shown(text: str, settings: Settings) -> str:
-    """Cut a text of foreign origin down to what a log may show: one line, no secrets, no more than 400 characters."""
-    without = text
-    for secret in (settings.password, settings.proxy or ""):
-        if secret:
-            without = without.replace(secret, "***")
-    without = re.sub(r"(?i)bearer\s+\S+", "Bearer ***", without)
-    without = re.sub(r"://[^/@\s]+@", "://***@", without)
-    without = re.sub(r"\s+", " ", re.sub(r"<[^>]{0,400}>", " ", without)).strip()
-    return without if len(without) <= SHOWN_OF_A_BODY else without[: SHOWN_OF_A_BODY - 1] + "…"

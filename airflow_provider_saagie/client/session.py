@@ -210,7 +210,7 @@ class Session:
         outcome = self._repeat(self._exchange_login, is_mutation=False)
         assert not isinstance(outcome, outcomes.Answer)  # noqa: S101 - a login is no GraphQL
         token = core.token_of(outcome, self.settings)
-        self.settings.mask(token)
+        self.settings.take_token(token)
         self._http.headers["Authorization"] = f"Bearer {token}"
         self._has_token = True
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +44,7 @@ class Settings:
     :param retries: how often a request that may be repeated is repeated.
     :param user_agent: the ``User-Agent`` header.
     :param mask: told each token, so that logs can mask it.
+    :param tokens: the last few tokens that the platform gave us, so that no message quotes one.
     """
 
     base_url: str
@@ -56,6 +58,15 @@ class Settings:
     retries: int = DEFAULT_RETRIES
     user_agent: str = f"airflow-provider-saagie/{__version__}"
     mask: Callable[[str], None] = field(default=_ignore, repr=False, compare=False)
+    tokens: deque[str] = field(default_factory=lambda: deque(maxlen=4), repr=False, compare=False)
+
+    def take_token(self, token: str) -> None:
+        """Note a token that the platform gave us, and have it masked.
+
+        :param token: the token.
+        """
+        self.tokens.append(token)
+        self.mask(token)
 
     @property
     def login_url(self) -> str:
