@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["shown"]
 
 SHOWN_OF_A_BODY = 400
+READ_OF_A_BODY = 64 * 1024  # of megabytes of junk the first words are enough
 SHORTEST_IN_BASE64 = 4  # of shorter secrets nothing can be told in base64
 
 
@@ -23,9 +24,12 @@ def shown(text: str, settings: Settings) -> str:
     :param text: a body, a header, a library's words.
     :param settings: whose secrets it must not show: password, proxy, the tokens that the platform gave.
     """
-    without = text
-    for spelling in sorted(_spellings(settings), key=len, reverse=True):
+    without = text[:READ_OF_A_BODY]
+    spellings = _spellings(settings)
+    for spelling in sorted(spellings, key=len, reverse=True):
         without = without.replace(spelling, "***")
+    if len(text) > READ_OF_A_BODY:  # the end may be the beginning of a secret
+        without = without[: len(without) - max(map(len, spellings), default=0)]
     without = re.sub(r"(?i)\b(bearer|basic)\s+\S+", r"\1 ***", without)
     without = re.sub(r"://[^/@\s]+@", "://***@", without)
     without = re.sub(r"\s+", " ", re.sub(r"<[^>]{0,400}>", " ", without)).strip()

@@ -24,12 +24,14 @@ class Scripted:
     """What the server says, and what it heard.
 
     :param answers: the bytes of the next answers to anything but a login; the last one stays.
+    :param of: what certain operations are answered instead, by name.
     :param asked: how often each operation came in whole, logins too.
     :param seen: every byte that came in.
     """
 
     port: int = 0
     answers: list[bytes] = field(default_factory=list)
+    of: dict[str, bytes] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     seen: bytearray = field(default_factory=bytearray)
 
@@ -74,9 +76,12 @@ def scripted_server() -> Iterator[Scripted]:
                 if head.split(b" ")[1].endswith(b"/authenticate"):
                     script.asked["login"] += 1
                     connection.sendall(LOGIN_ANSWER)
-                    continue
-                script.asked[json.loads(body)["operationName"]] += 1
-                answer = script.next_answer()
+                    if is_whole(LOGIN_ANSWER):
+                        continue
+                    return
+                operation = json.loads(body)["operationName"]
+                script.asked[operation] += 1
+                answer = script.of[operation] if operation in script.of else script.next_answer()
                 connection.sendall(answer)
                 if not is_whole(answer):
                     return

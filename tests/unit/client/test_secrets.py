@@ -250,3 +250,10 @@ def test_tls_errors_show_no_secret(transport: Callable[..., Any], hunt: Hunt, tm
         attempt(hunt, lambda: transport(settings_for(port, None, f"https://localhost:{port}"), instances.run(ID)))
     assert "certificate" in "".join(hunt.shown)
     assert hunt.found() == set()
+
+
+@pytest.mark.parametrize("before", range(64 * 1024 - 30, 64 * 1024 + 1, 3))
+def test_a_secret_at_the_end_of_what_is_read_of_a_body_is_not_shown_in_part(before: int) -> None:
+    settings = settings_for(1, 1)
+    text = shown(" " * before + PASSWORD + " and more", settings)
+    assert PASSWORD[:4] not in text

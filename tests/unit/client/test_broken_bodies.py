@@ -1,0 +1,197 @@
+"""Every call, over both transports, is answered by what is no sound answer: only our errors come out.
+
+The server counts: no change is sent twice, but where the platform surely has not made it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from airflow_provider_saagie.client import definitions, deployment, instances
+from airflow_provider_saagie.client.documents import document
+from airflow_provider_saagie.client.settings import Settings, read_settings
+from airflow_provider_saagie.exceptions import (
+    SaagieApiError,
+    SaagieAuthError,
+    SaagieConnectionError,
+    SaagieError,
+    SaagieOutcomeUnknown,
+    SaagieProtocolError,
+)
+from tests.unit.client import scripted_server as scripting
+from tests.unit.client.scripted_server import Scripted, http, scripted_server
+from tests.unit.client.test_broken_answers import EVERY_CALL, ID
+
+Transport = Callable[..., list[Any]]
+JUNK = b"\x00junk\xff" * (10 * 1024 * 1024 // 6)
+RETRIES = 2
+TECHNOLOGY = {"__typename": "JobTechnology", "id": ID, "label": "Python", "available": True}
+# What the calls read before they change something.
+GOOD_READS: dict[str, dict[str, Any]] = {
+    "projectTechnologies": {
+        "project": {"id": ID, "technologiesByCategory": [{"jobCategory": "Processing", "technologies": [{"id": ID}]}]}
+    },
+    "repositories": {"repositories": [{"id": ID, "name": "Saagie", "technologies": [TECHNOLOGY]}]},
+    "technologyContexts": {"technology": {**TECHNOLOGY, "contexts": [{"id": "3.11", "available": True}]}},
+    "jobSettings": {"job": {"id": ID, "name": "a", "technology": {"id": ID}, "versions": [{"number": 1}]}},
+    "jobNames": {"jobs": [{"id": ID, "name": "a"}]},
+    "deletableInstances": {"job": {"instances": []}},
+}
+# The operation that each call changes something by; all others only read.
+CHANGES = {
+    "run": "runJob",
+    "stop": "stopJobInstance",
+    "create": "createJob",
+    "upgrade": "addJobVersion",
+    "edit": "editJob",
+    "create_or_upgrade": "addJobVersion",
+    "delete": "deleteJob",
+    "duplicate": "duplicateJob",
+    "move_job": "moveJob",
+    "rollback": "rollbackJobVersion",
+    "delete_versions": "deleteJobVersions",
+    "delete_instances": "deleteJobInstances",
+    "delete_by_selector": "deleteJobInstancesBySelector",
+    "delete_by_date": "deleteJobInstancesByDate",
+    "delete_chosen": "deleteJobInstances",
+    "generate_description": "editJobWithAiGeneratedDescription",
+}
+CALLS = {**EVERY_CALL, "generate_description": lambda: definitions.generate_description_by_ai(ID)}
+
+
+def graphql(answer: object) -> bytes:
+    return http(200, json.dumps(answer).encode())
+
+
+LOST, REFUSED = SaagieOutcomeUnknown, SaagieError
+# An answer; what it makes of a change; how often a change may be sent at most.
+BROKEN: dict[str, tuple[bytes, type[SaagieError], int]] = {
+    "errors without data": (graphql({"errors": [{"message": "no"}]}), SaagieApiError, 1),
+    "errors beside null": (graphql({"data": None, "errors": [{"message": "no"}]}), SaagieApiError, 1),
+    "neither": (graphql({}), LOST, 1),
+    "data that is null": (graphql({"data": None}), LOST, 1),
+    "a list": (graphql([]), LOST, 1),
+    "a text": (graphql("x"), LOST, 1),
+    "HTML": (http(200, b"<html>Sign in</html>", content_type="text/html"), LOST, 1),
+    "HTML that says it is JSON": (http(200, b"<html>Sign in</html>"), LOST, 1),
+    "cut JSON": (http(200, b'{"data": {"'), LOST, 1),
+    "an empty body": (http(200, b""), LOST, 1),
+    "no content": (b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", LOST, 1),
+    "no answer": (b"", LOST, 1),
+    "half a head": (b"HTTP/1.1 200 OK\r\nContent-", LOST, 1),
+    "half a body": (http(200, b'{"data": {}}')[:-4], LOST, 1),
+    "no HTTP": (b"\x00\x01\x02\r\n\r\n", LOST, 1),
+    "a redirect": (http(307, b"", "Location: http://127.0.0.1:9/"), SaagieProtocolError, 1),
+    "a redirect to nowhere": (http(302, b""), SaagieProtocolError, 1),
+    "400": (http(400, b""), SaagieApiError, 1),
+    "401 for ever": (http(401, b""), SaagieAuthError, 2),
+    "403": (http(403, b"no"), SaagieAuthError, 1),
+    "429": (http(429, b""), SaagieConnectionError, RETRIES + 1),
+    "429 with Retry-After": (http(429, b"", "Retry-After: 1"), SaagieConnectionError, RETRIES + 1),
+    "429 for an hour": (http(429, b"", "Retry-After: 3600"), SaagieConnectionError, 1),
+    "500": (http(500, b"x"), LOST, 1),
+    "503 with Retry-After": (http(503, b"", "Retry-After: 1"), LOST, 1),
+}
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    with scripted_server() as script:
+        script.of = {operation: graphql({"data": data}) for operation, data in GOOD_READS.items()}
+        yield script
+
+
+def settings_of(server: Scripted) -> Settings:
+    extra = {"realm": "r", "platform_id": 1, "retries": RETRIES, "timeout": 5}
+    return read_settings(host=f"http://127.0.0.1:{server.port}", login="me", password="pw", extra=extra)
+
+
+def test_each_call_is_known_to_change_or_to_read() -> None:
+    changing = {name for name in CALLS if name in CHANGES}
+    assert all(document(CHANGES[name]).is_mutation for name in changing)
+    assert changing == set(CHANGES)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_change_that_is_answered_by_it_is_our_error_and_not_made_twice(
+    transport: Transport, server: Scripted, name: str
+) -> None:
+    answer, kind, most = BROKEN[name]
+    for call, operation in CHANGES.items():
+        server.answers = [answer]
+        server.asked.clear()
+        with pytest.raises(SaagieError) as caught:
+            transport(settings_of(server), CALLS[call]())
+        assert isinstance(caught.value, kind), (call, caught.value)
+        assert server.asked[operation] == most, (call, server.asked)
+        assert len(str(caught.value)) < 1000
+        assert operation in str(caught.value), call
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_read_that_is_answered_by_it_is_our_error(transport: Transport, server: Scripted, name: str) -> None:
+    answer, kind, most = BROKEN[name]
+    for call in CALLS.keys() - CHANGES.keys():
+        server.answers, server.of = [answer], {}
+        server.asked.clear()
+        with pytest.raises(SaagieError) as caught:
+            transport(settings_of(server), CALLS[call]())
+        assert not isinstance(caught.value, SaagieOutcomeUnknown), call
+        if kind is not LOST:
+            assert isinstance(caught.value, kind), (call, caught.value)
+        times = [count for operation, count in server.asked.items() if operation != "login"]
+        assert len(times) == 1, (call, server.asked)
+        assert most <= times[0] <= RETRIES + 1, (call, server.asked)
+        assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("status", "content_type"),
+    [(200, "application/json"), (200, "application/octet-stream"), (400, "application/json"), (500, "text/html")],
+)
+def test_ten_mebibytes_of_junk_are_a_short_error(
+    transport: Transport, server: Scripted, status: int, content_type: str
+) -> None:
+    server.answers = [http(status, JUNK, content_type=content_type)]
+    with pytest.raises(SaagieApiError if status == 400 else SaagieOutcomeUnknown) as caught:
+        transport(settings_of(server), instances.run(ID))
+    assert server.asked["runJob"] == 1
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_login_that_is_answered_by_junk_is_a_short_error(
+    transport: Transport, server: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scripting, "LOGIN_ANSWER", http(200, JUNK, content_type="text/plain"))
+    with pytest.raises(SaagieProtocolError, match="no token") as caught:
+        transport(settings_of(server), instances.run(ID))
+    assert len(str(caught.value)) < 1000
+    assert server.asked == {"login": 1}
+
+
+LOGIN = scripting.LOGIN_ANSWER
+
+
+@settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
+@given(cut=st.integers(0, len(LOGIN) - 1))
+def test_a_login_cut_at_any_byte_is_no_token(transport: Transport, cut: int) -> None:
+    with pytest.MonkeyPatch.context() as patch, scripted_server() as server:
+        patch.setattr(scripting, "LOGIN_ANSWER", LOGIN[:cut])
+        with pytest.raises(SaagieError, match="login"):
+            transport(settings_of(server), instances.run(ID))
+        assert set(server.asked) == {"login"}
+
+
+def test_a_change_in_two_parts_says_which_part_was_lost(transport: Transport, server: Scripted) -> None:
+    """`create_or_upgrade` adds a version and then edits: the version is there when the edit's answer is lost."""
+    server.of["addJobVersion"] = graphql({"data": {"addJobVersion": {"number": 2}}})
+    server.answers = [http(500, b"")]
+    with pytest.raises(SaagieOutcomeUnknown, match="editJob"):
+        transport(settings_of(server), deployment.create_or_upgrade(ID, deployment.JobChange(job_name="a")))
+    assert (server.asked["addJobVersion"], server.asked["editJob"]) == (1, 1)
