@@ -157,7 +157,7 @@ def generate_description_by_ai(job_id: str) -> Steps[dict[str, Any]]:
     """Have the platform write the job's description (``editJobWithAiGeneratedDescription``)."""
     operation = "editJobWithAiGeneratedDescription"
     data = yield Call(operation, {"jobId": checks.identifier("job_id", job_id)})
-    return {operation: answers.needed(data, operation, operation=operation)}
+    return {operation: answers.changed(data, operation, operation=operation)}
 
 
 def _limits(instances_limit: int | None, versions_limit: int | None, only_current: bool) -> dict[str, Any]:

@@ -100,8 +100,7 @@ def upgrade(job_id: str, change: JobChange) -> Steps[dict[str, Any]]:
     :return: ``{"data": {"addJobVersion": {…}}}``.
     """
     job_id = checks.identifier("job_id", job_id)
-    _upload(change.file)
-    _version(change)
+    _check(change)
     settings = yield from _settings_of(job_id)
     return (yield from _add_version(job_id, change, settings))
 
@@ -112,7 +111,7 @@ def edit(job_id: str, change: JobChange) -> Steps[dict[str, Any]]:
     :return: ``{"editJob": {…}}``.
     """
     job_id = checks.identifier("job_id", job_id)
-    _schedule(change)
+    _check(change)
     settings = yield from _settings_of(job_id)
     return (yield from _edit(_edition(job_id, change, settings)))
 
@@ -122,11 +121,11 @@ def create_or_upgrade(project_id: str, change: JobChange) -> Steps[dict[str, Any
 
     :return: what ``create`` gives, or ``{"addJobVersion": {…}, "editJob": {…}}``.
     """
+    _check(change)
     job_id = yield from find_by_name(checks.text("job_name", change.job_name), project_id)
     if job_id is None:
         scheduled = change.is_scheduled is not False
         return (yield from create(project_id, change if scheduled else replace(change, cron_scheduling=None)))
-    _upload(change.file)
     settings = yield from _settings_of(job_id)
     edition = _edition(job_id, change, settings)  # checked before the version is added
     added = yield from _add_version(job_id, change, settings)
@@ -213,7 +212,7 @@ def _edition(job_id: str, change: JobChange, settings: dict[str, Any]) -> dict[s
 
 
 def _alerting(change: JobChange, has: dict[str, Any] | None) -> dict[str, Any] | None:
-    if change.emails is not None and not change.emails:
+    if isinstance(change.emails, list | tuple) and not change.emails:
         return None
     if change.emails:
         return checks.alerting(change.emails, change.status_list)
@@ -240,6 +239,16 @@ def _schedule(change: JobChange) -> dict[str, Any]:
 
 def _resources(change: JobChange) -> dict[str, Any]:
     return {"resources": checks.resources(change.resources)} if change.resources else {}
+
+
+def _check(change: JobChange) -> None:
+    """Check all that can be known without the platform, before anything is asked of it."""
+    _upload(change.file)
+    _version(change)
+    _schedule(change)
+    _resources(change)
+    if change.emails or change.status_list:
+        checks.alerting(change.emails or [], change.status_list)
 
 
 def _check_types(change: JobChange) -> None:

@@ -76,7 +76,8 @@ def run_with_callback(
     started = yield from run(job_id)
     instance_id = str(started["runJob"]["id"])
     begin = now()
-    status, nulls, unknown_since = str(started["runJob"]["status"]), 0, None
+    status, nulls = str(started["runJob"]["status"]), 0
+    unknown_since: float | None = None
     log.info("The job %s runs as the instance %s.", job_id, instance_id)
     while True:
         instance = yield from instances.read_instance(instance_id)
@@ -87,7 +88,10 @@ def run_with_callback(
             if instance.status != status:
                 log.info("The instance %s is %s, after %.0f s.", instance_id, instance.status, now() - begin)
             status = instance.status
-            unknown_since = (unknown_since or now()) if status == "UNKNOWN" else None
+            if status != "UNKNOWN":
+                unknown_since = None
+            elif unknown_since is None:
+                unknown_since = now()
             believed = unknown_since is None or now() - unknown_since >= UNKNOWN_GRACE
             if is_final(status) and believed:
                 return status, instance_id

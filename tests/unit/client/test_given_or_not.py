@@ -1,0 +1,159 @@
+"""What is not given stays as the platform has it; what can be known without the platform is checked first."""
+
+from __future__ import annotations
+
+import uuid
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_saagie.client import definitions, deployment, projects
+from airflow_provider_saagie.client.deployment import JobChange
+from airflow_provider_saagie.client.saagie import SaagieClient
+from airflow_provider_saagie.exceptions import SaagieNotFound, SaagieProtocolError, SaagieValidationError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_provider_saagie.client.settings import Settings
+    from tests.emulator_process import EmulatorProcess
+    from tests.unit.client.conftest import Run
+
+NOBODY = "00000000-0000-4000-8000-000000000000"
+
+
+@pytest.fixture
+def job_id(run: Run, script: Path) -> str:
+    change = JobChange(
+        job_name=f"job {uuid.uuid4()}",
+        file=str(script),
+        description="what it does",
+        technology="spark",
+        runtime_version="3.5",
+        command_line="spark-submit {file}",
+        extra_technology="Python",
+        extra_technology_version="3.10",
+        cron_scheduling="0 0 1 1 *",
+        schedule_timezone="Europe/Paris",
+        resources={"cpu": {"request": 0.5, "limit": 1.0}},
+        emails=["a@acme.io"],
+        status_list=["KILLED"],
+        docker_info={"image": "acme/spark:1"},
+    )
+    project_id = run(projects.get_project_id("Demo"))
+    return run(deployment.create(project_id, change))["data"]["createJob"]["id"]
+
+
+def version(run: Run, job_id: str) -> dict[str, Any]:
+    return run(definitions.get_info(job_id, 1, 1, True))["job"]["versions"][0]
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "value"),
+    [
+        ({}, "commandLine", "spark-submit {file}"),
+        ({"command_line": ""}, "commandLine", "spark-submit {file}"),
+        ({"docker_info": {}}, "dockerInfo", {"image": "acme/spark:1", "dockerCredentialsId": None}),
+        ({"docker_info": {"image": "b"}}, "dockerInfo", {"image": "b", "dockerCredentialsId": None}),
+        ({"extra_technology": ""}, "extraTechnology", {"language": "Python", "version": "3.10"}),
+        (
+            {"extra_technology": "Python", "extra_technology_version": "3.11"},
+            "extraTechnology",
+            {"language": "Python", "version": "3.11"},
+        ),
+        ({"use_previous_artifact": False}, "packageInfo", None),
+    ],
+    ids=str,
+)
+def test_a_new_version_keeps_what_is_not_given(
+    run: Run, job_id: str, change: dict[str, Any], field: str, value: Any
+) -> None:
+    run(deployment.upgrade(job_id, JobChange(**change)))
+    assert version(run, job_id)[field] == value
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, {}),
+        ({"schedule_timezone": "Asia/Tokyo"}, {}),  # it counts only with a schedule
+        ({"is_scheduled": True, "schedule_timezone": "Asia/Tokyo"}, {}),
+        ({"is_scheduled": False}, {"isScheduled": False}),
+        ({"cron_scheduling": "5 5 1 1 *"}, {"cronScheduling": "5 5 1 1 *", "scheduleTimezone": "UTC"}),
+        ({"job_name": ""}, {}),
+        ({"description": ""}, {"description": ""}),
+        ({"resources": {}}, {}),
+        ({"emails": []}, {"alerting": None}),
+        ({"emails": ""}, {}),
+        ({"status_list": ["FAILED"]}, {"alerting": {"emails": ["a@acme.io"], "statusList": ["FAILED"]}}),
+    ],
+    ids=str,
+)
+def test_an_edit_keeps_what_is_not_given(run: Run, job_id: str, change: dict[str, Any], expected: Any) -> None:
+    before = run(deployment.edit(job_id, JobChange()))["editJob"]
+    after = run(deployment.edit(job_id, JobChange(**change)))["editJob"]
+    assert before["scheduleTimezone"] == "Europe/Paris"
+    assert after == before | expected
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda jobs: jobs.get_info(NOBODY, instances_limit="many"),
+        lambda jobs: jobs.get_info(NOBODY, versions_limit=-1),
+        lambda jobs: jobs.list_for_project(NOBODY, instances_limit=1.5),
+        lambda jobs: jobs.get_info_by_alias(NOBODY, "a", versions_limit=True),
+        lambda jobs: jobs.get_info("no id"),
+        lambda jobs: jobs.move_job(NOBODY, "here", NOBODY),
+        lambda jobs: jobs.rollback(NOBODY, "last"),
+        lambda jobs: jobs.delete_versions(NOBODY, "12"),
+        lambda jobs: jobs.delete_instances(NOBODY, NOBODY),
+        lambda jobs: jobs.delete_instances_by_selector(NOBODY, "all"),
+        lambda jobs: jobs.delete_instances_by_selector(NOBODY, "ALL", exclude_instances_id=["x"]),
+        lambda jobs: jobs.delete_instances_by_date(NOBODY, "2023-13-01T00:00:00Z"),
+        lambda jobs: jobs.count_deletable_instances_by_date(NOBODY, "2023-06-01T00:00:00"),
+        lambda jobs: jobs.upgrade(NOBODY, docker_info={"credentials": "x"}),
+        lambda jobs: jobs.upgrade(NOBODY, command_line=["python"]),
+        lambda jobs: jobs.upgrade(NOBODY, file="/no/such/file"),
+        lambda jobs: jobs.edit(NOBODY, cron_scheduling="61 * * * *"),
+        lambda jobs: jobs.edit(NOBODY, resources={"disk": {}}),
+        lambda jobs: jobs.edit(NOBODY, emails=["nobody"]),
+        lambda jobs: jobs.edit(NOBODY, description=7),
+        lambda jobs: jobs.create_or_upgrade("a", NOBODY, resources={"cpu": 1}),
+        lambda jobs: jobs.create_or_upgrade("a", NOBODY, cron_scheduling="never"),
+        lambda jobs: jobs.create_or_upgrade("a", NOBODY, file="/no/such/file"),
+        lambda jobs: jobs.create_or_upgrade("a", "no id"),
+        lambda jobs: jobs.run_with_callback(NOBODY, timeout="soon"),
+    ],
+)
+def test_bad_input_is_refused_before_anything_is_sent(settings: Settings, emulator: EmulatorProcess, call: Any) -> None:
+    before = emulator.stats()["operations"]
+    with SaagieClient(settings) as client, pytest.raises(SaagieValidationError):
+        call(client.jobs)
+    assert emulator.stats()["operations"] == before
+
+
+def test_the_deprecated_count_warns_once_in_a_loop(settings: Settings, job_id: str) -> None:
+    with SaagieClient(settings) as client, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        for _ in range(3):
+            client.jobs.count_instances_by_status(job_id)
+    assert [one.category for one in caught] == [DeprecationWarning]
+
+
+def test_an_artifact_that_is_gone_is_not_called_a_platform_that_is_missing(settings: Settings) -> None:
+    with SaagieClient(settings) as client, pytest.raises(SaagieNotFound, match="has no such file any more"):
+        list(client.session.download("/projects/api/platform/1/no/such/file.py"))
+
+
+def test_an_artifact_that_is_elsewhere_is_not_followed(
+    settings: Settings, emulator: EmulatorProcess, run: Run, job_id: str
+) -> None:
+    emulator.fault("redirect", "artifact", times=0, location="http://127.0.0.1:1/elsewhere")
+    url = version(run, job_id)["packageInfo"]["downloadUrl"]
+    with (
+        SaagieClient(settings) as client,
+        pytest.raises(SaagieProtocolError, match=r"redirects to http://127\.0\.0\.1:1/"),
+    ):
+        list(client.session.download(url))
