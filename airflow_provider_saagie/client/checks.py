@@ -138,7 +138,7 @@ def schedule(cron_scheduling: object, schedule_timezone: object) -> dict[str, An
         raise SaagieValidationError(
             f"`cron_scheduling` is {cron_scheduling!r}: it should be a cron of five fields, such as '0 0 * * *'."
         )
-    if schedule_timezone not in available_timezones():
+    if not isinstance(schedule_timezone, str) or schedule_timezone not in available_timezones():
         raise SaagieValidationError(
             f"`schedule_timezone` is {schedule_timezone!r}: it should be a timezone's name, such as Europe/Paris."
         )
@@ -170,7 +170,7 @@ def resources(value: object) -> dict[str, Any]:
             raise SaagieValidationError(f"`resources[{kind!r}]` is {amounts!r}: it should look like {shape}.")
         numbers = {name: amount for name, amount in amounts.items() if amount is not None}
         for name, amount in numbers.items():
-            if isinstance(amount, bool) or not isinstance(amount, int | float) or amount < 0:
+            if isinstance(amount, bool) or not isinstance(amount, int | float) or not 0 <= amount < float("inf"):
                 raise SaagieValidationError(f"`resources[{kind!r}][{name!r}]` is {amount!r}: it should be a number.")
         if len(numbers) == 2 and numbers["request"] > numbers["limit"]:
             raise SaagieValidationError(

@@ -278,6 +278,8 @@ def _version(change: JobChange) -> dict[str, Any]:
     if change.extra_technology:
         extra_version = checks.text("extra_technology_version", change.extra_technology_version)
         version["extraTechnology"] = {"language": change.extra_technology, "version": extra_version}
+    elif change.extra_technology_version:
+        raise SaagieValidationError("`extra_technology_version` is given without `extra_technology`: name both.")
     return version
 
 

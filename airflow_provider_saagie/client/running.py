@@ -69,9 +69,9 @@ def run_with_callback(
     :raises SaagieWaitTimeout: when ``timeout`` passes; the instance is left running.
     :raises SaagieInstanceGone: where the instance is deleted meanwhile.
     """
-    if isinstance(freq, bool) or not isinstance(freq, int | float) or freq <= 0:
+    if isinstance(freq, bool) or not isinstance(freq, int | float) or not 0 < freq < float("inf"):
         raise SaagieValidationError(f"`freq` is {freq!r}: it should be a number of seconds above 0.")
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or (timeout < 0 and timeout != -1):
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not (timeout >= 0 or timeout == -1):
         raise SaagieValidationError(f"`timeout` is {timeout!r}: it should be a number of seconds, or -1 for no limit.")
     started = yield from run(job_id)
     instance_id = str(started["runJob"]["id"])

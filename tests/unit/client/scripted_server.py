@@ -27,6 +27,7 @@ class Scripted:
     :param of: what certain operations are answered instead, by name.
     :param asked: how often each operation came in whole, logins too.
     :param seen: every byte that came in.
+    :param connections: how many were made.
     """
 
     port: int = 0
@@ -34,6 +35,7 @@ class Scripted:
     of: dict[str, bytes] = field(default_factory=dict)
     asked: Counter[str] = field(default_factory=Counter)
     seen: bytearray = field(default_factory=bytearray)
+    connections: int = 0
 
     def next_answer(self) -> bytes:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
@@ -51,6 +53,7 @@ def scripted_server() -> Iterator[Scripted]:
         while not closing.is_set():
             with suppress(OSError):
                 connection, _ = server.accept()
+                script.connections += 1
                 threading.Thread(target=talk, args=(connection,), daemon=True).start()
 
     def talk(connection: socket.socket) -> None:

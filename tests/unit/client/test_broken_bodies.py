@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_saagie.client import definitions, deployment, instances
+from airflow_provider_saagie.client import definitions, deployment, instances, running
 from airflow_provider_saagie.client.documents import document
 from airflow_provider_saagie.client.settings import Settings, read_settings
 from airflow_provider_saagie.exceptions import (
@@ -149,6 +149,24 @@ def test_a_read_that_is_answered_by_it_is_our_error(transport: Transport, server
         assert len(times) == 1, (call, server.asked)
         assert most <= times[0] <= RETRIES + 1, (call, server.asked)
         assert len(str(caught.value)) < 1000
+
+
+def test_calls_share_one_connection_and_one_login_and_ask_for_no_schema(transport: Transport, server: Scripted) -> None:
+    server.answers = [graphql({"data": {"jobInstance": {"id": ID}}})]
+    transport(settings_of(server), *[instances.get_instance(ID) for _ in range(5)])
+    assert server.asked == {"login": 1, "jobInstance": 5}
+    assert server.connections == 1
+    assert b"__schema" not in server.seen
+
+
+def test_a_token_that_runs_out_in_a_loop_is_renewed(transport: Transport, server: Scripted) -> None:
+    """Once for each time that it runs out, and the loop goes on."""
+    rows = [{"id": ID, "history": {"currentStatus": {"status": one}}} for one in ("RUNNING", "RUNNING", "SUCCEEDED")]
+    first, *later = [graphql({"data": {"jobInstance": row}}) for row in rows]
+    server.of["runJob"] = graphql({"data": {"runJob": {"id": ID}}})
+    server.answers = [first, http(401, b""), later[0], http(401, b""), later[1]]
+    assert transport(settings_of(server), running.run_with_callback(ID, 1, -1)) == [("SUCCEEDED", ID)]
+    assert server.asked == {"login": 3, "runJob": 1, "watchedInstance": 5}
 
 
 @pytest.mark.parametrize(

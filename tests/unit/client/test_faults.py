@@ -291,7 +291,8 @@ def test_tls_that_breaks_in_an_answer_is_no_bad_certificate(transport: Transport
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("localhost").configure_cert(context)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=_answer_once_and_break, args=(listener, context), daemon=True).start()
+        thread = threading.Thread(target=_answer_once_and_break, args=(listener, context), daemon=True)
+        thread.start()
         settings = read_settings(
             host=f"https://localhost:{listener.getsockname()[1]}",
             login="a",
@@ -300,13 +301,18 @@ def test_tls_that_breaks_in_an_answer_is_no_bad_certificate(transport: Transport
         )
         with pytest.raises(errors.SaagieOutcomeUnknown, match="may have happened") as raised:
             transport(settings, instances.run(str(uuid.uuid4())))
+        listener.shutdown(socket.SHUT_RDWR)  # ends the thread while its socket is still its own
+        thread.join(5)
     assert "certificate" not in str(raised.value)
 
 
 def _answer_once_and_break(listener: socket.socket, context: ssl.SSLContext) -> None:
     """Log in whoever comes, and answer the next request with bytes that are no TLS."""
     while True:
-        connection, _ = listener.accept()
+        try:
+            connection, _ = listener.accept()
+        except OSError:  # shut down: the test is over
+            return
         with connection, connection.dup() as below, context.wrap_socket(connection, server_side=True) as tls:
             asked = _whole_request(tls)
             if b"/authenticate" in asked:

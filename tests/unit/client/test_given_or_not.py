@@ -124,7 +124,13 @@ def test_an_edit_keeps_what_is_not_given(run: Run, job_id: str, change: dict[str
         lambda jobs: jobs.create_or_upgrade("a", NOBODY, cron_scheduling="never"),
         lambda jobs: jobs.create_or_upgrade("a", NOBODY, file="/no/such/file"),
         lambda jobs: jobs.create_or_upgrade("a", "no id"),
+        lambda jobs: jobs.edit(NOBODY, cron_scheduling="0 0 * * *", schedule_timezone=[]),
+        lambda jobs: jobs.edit(NOBODY, resources={"cpu": {"limit": float("nan")}}),
+        lambda jobs: jobs.upgrade(NOBODY, extra_technology_version="3.11"),
         lambda jobs: jobs.run_with_callback(NOBODY, timeout="soon"),
+        lambda jobs: jobs.run_with_callback(NOBODY, timeout=float("nan")),
+        lambda jobs: jobs.run_with_callback(NOBODY, freq=float("inf")),
+        lambda jobs: jobs.run_with_callback(NOBODY, freq=float("nan")),
     ],
 )
 def test_bad_input_is_refused_before_anything_is_sent(settings: Settings, emulator: EmulatorProcess, call: Any) -> None:
