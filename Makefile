@@ -26,7 +26,7 @@ down: $(VENV)/.installed ## stop what `make up` started
 test: $(VENV)/.installed-dev ## run the tests (ARGS=... goes to pytest; ARGS='-m long' runs the long ones)
 	@bash scripts/official_client_env.sh
 	@bash scripts/chromium.sh
-	@$(RUN) -m pytest --numprocesses 2 --dist loadgroup $(ARGS)
+	@$(RUN) -m pytest --numprocesses 2 $(ARGS)
 
 check: $(VENV)/.installed-dev ## ruff, mypy, the direction of imports
 	$(RUN) -m ruff check

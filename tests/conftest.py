@@ -14,14 +14,7 @@ if TYPE_CHECKING:
 
 
 AIRFLOW_HOME = airflow_home.settle()
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share a real Airflow in one process, where the others run in another."""
-    for item in items:
-        if "stack" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("airflow"))
+pytest_plugins = ("tests.shared_processes",)
 
 
 @pytest.fixture(scope="session")

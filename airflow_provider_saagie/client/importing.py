@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 from airflow_provider_saagie.client import answers
 from airflow_provider_saagie.client.definitions import find_by_name
 from airflow_provider_saagie.client.deployment import JobChange, create
-from airflow_provider_saagie.client.transfer import _change_of as change_of_job_file
+from airflow_provider_saagie.client.transfer import change_of
 from airflow_provider_saagie.exceptions import SaagieError, SaagieOutcomeUnknown, SaagieValidationError
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def read_exported(job_folder: Path, *, job_name: str | None = None) -> JobChange
     :param job_name: the name that the job shall have; None for the one that it had.
     :raises SaagieValidationError: where it holds no job that can be read.
     """
-    change = change_of_job_file(job_folder / JOB_FILE)
+    change = change_of(job_folder / JOB_FILE)
     return replace(change, job_name=job_name) if job_name else change
 
 

@@ -25,7 +25,7 @@ from airflow_provider_saagie.client.documents import document
 from airflow_provider_saagie.client.progress import CountedFile, shown
 from airflow_provider_saagie.client.request import PreparedRequest
 from airflow_provider_saagie.client.tls import trusting
-from airflow_provider_saagie.exceptions import SaagieError
+from airflow_provider_saagie.exceptions import SaagieError, SaagieValidationError
 
 if TYPE_CHECKING:
     from graphql import ExecutionResult
@@ -252,7 +252,12 @@ class Session:
         return outcomes.Answer(result.data, tuple(result.errors or ()))  # type: ignore[arg-type]  # as sent: plain dicts
 
     def _send_with_file(self, transport: RequestsHTTPTransport, call: Call, upload: Upload) -> ExecutionResult:
-        size = upload.path.stat().st_size
+        try:
+            size = upload.path.stat().st_size
+        except OSError as error:  # it was there when the call was made
+            raise SaagieValidationError(
+                f"{call.operation}: the file {str(upload.path)!r} can't be read ({error.strerror}): nothing was sent."
+            ) from error
         with self.progress("Uploading", upload.name, size) as advance, CountedFile(upload.path, advance) as file:
             variables = {**call.variables, "file": FileVar(file, filename=upload.name)}
             return transport.execute(PreparedRequest(document(call.operation), variables), upload_files=True)

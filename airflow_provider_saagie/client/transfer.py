@@ -26,7 +26,7 @@ from airflow_provider_saagie.exceptions import SaagieError, SaagieNotFound, Saag
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.session import Session
 
-__all__ = ["export", "import_from_json", "same_content"]
+__all__ = ["change_of", "export", "import_from_json", "same_content"]
 
 PIECE = 1024 * 1024
 
@@ -92,7 +92,7 @@ def import_from_json(session: Session, project_id: str, path_to_folder: str) -> 
     """
     project_id = checks.identifier("project_id", project_id)
     file = _find_job_file(Path(path_to_folder).expanduser())
-    change = _change_of(file)
+    change = change_of(file)
     made = session.run(create(project_id, change))
     log.info("Imported the job %r as %s.", change.job_name, made["data"]["createJob"]["id"])
     return True
@@ -165,7 +165,9 @@ def _note(error_folder: str | None, job_id: str) -> None:
 
 
 def _find_job_file(folder: Path) -> Path:
-    found = sorted(folder.rglob("job.json")) if folder.is_dir() else []
+    # A job's own file may have that name too: it lies in the folder of a version.
+    everywhere = sorted(folder.rglob("job.json")) if folder.is_dir() else []
+    found = [file for file in everywhere if not (file.parent.parent.parent / "job.json").is_file()]
     if len(found) != 1:
         what = f"holds {len(found)} of them" if found else "holds none" if folder.is_dir() else "is no folder"
         raise SaagieValidationError(
@@ -174,7 +176,12 @@ def _find_job_file(folder: Path) -> Path:
     return found[0]
 
 
-def _change_of(file: Path) -> JobChange:
+def change_of(file: Path) -> JobChange:
+    """Read an exported job.
+
+    :param file: its ``job.json``; the file of the current version lies in its folder.
+    :raises SaagieValidationError: where it can't be read, or leads out of that folder.
+    """
     try:
         job = json.loads(file.read_text("utf-8"))
         version = next(version for version in job["versions"] if version["isCurrent"])
@@ -212,7 +219,8 @@ def _package(folder: Path, version: dict[str, Any]) -> str | None:
     files = sorted(place.iterdir()) if place.is_dir() else []
     if not files:
         return None
-    if len(files) > 1 or files[0].is_symlink() or not files[0].is_file():
+    leads_out = not files[0].resolve().is_relative_to(folder.resolve())
+    if len(files) > 1 or leads_out or files[0].is_symlink() or not files[0].is_file():
         raise SaagieValidationError(f"{str(place)!r} should hold the version's file alone, and no link.")
     return str(files[0])
 

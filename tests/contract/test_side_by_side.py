@@ -25,7 +25,6 @@ from tests.emulator_process import EmulatorProcess, running_emulator
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-pytestmark = pytest.mark.xdist_group("side by side")  # else each process would play all calls
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-saagieapi"
 PLAYER = Path(__file__).with_name("official_player.py")
 OTHER_PLATFORM = 7

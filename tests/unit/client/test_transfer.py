@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_saagie import exceptions as errors
-from airflow_provider_saagie.client import transfer
+from airflow_provider_saagie.client import calls, transfer
 from airflow_provider_saagie.client.saagie import SaagieClient
 from tests.unit.client.conftest import settings_for
 
@@ -139,6 +139,7 @@ def test_odd_names_of_files_are_taken(name: str) -> None:
         (lambda folder: (folder / "job.json").write_text("[]"), "no exported job"),
         (lambda folder: (folder / "job.json").write_text('{"versions": []}'), "no exported job"),
         (lambda folder: _link(folder / "version" / "2" / "job.py"), "no link"),
+        (lambda folder: _link_folder(folder / "version" / "2"), "no link"),
         (lambda folder: (folder / "version" / "2" / "other.py").write_text(""), "alone"),
         (lambda folder: _number(folder / "job.json", "../../.."), "whole number"),
     ],
@@ -159,10 +160,42 @@ def _link(file: Path) -> None:
     file.symlink_to("/etc/hostname")
 
 
+def _link_folder(folder: Path) -> None:
+    """Have the folder of a version lead to another place, which holds one file."""
+    elsewhere = folder.parents[2] / "elsewhere"
+    folder.rename(elsewhere)
+    folder.symlink_to(elsewhere, target_is_directory=True)
+
+
 def _number(file: Path, number: str) -> None:
     job = json.loads(file.read_text())
     job["versions"][0]["number"] = number
     file.write_text(json.dumps(job))
+
+
+def test_a_job_whose_file_is_called_like_the_description_imports(client: Any, job: Any, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    client.jobs.export(job["id"], str(out))
+    folder = out / job["id"]
+    (file,) = (folder / "version" / "2").iterdir()
+    file.rename(file.with_name("job.json"))
+    description = json.loads((folder / "job.json").read_text())
+    description["name"] = "another"
+    (folder / "job.json").write_text(json.dumps(description))
+    assert client.jobs.import_from_json(job["project_id"], str(out))
+
+
+def test_a_file_that_vanishes_before_it_is_sent_changes_nothing(
+    client: Any, job: Any, emulator: EmulatorProcess, tmp_path: Path
+) -> None:
+    file = tmp_path / "job.py"
+    file.write_text("print()")
+    call = calls.Call("addJobVersion", {"jobId": job["id"]}, upload=calls.Upload(file, "job.py"))
+    file.unlink()
+    before = emulator.requests()
+    with pytest.raises(errors.SaagieValidationError, match=r"job\.py.*No such file"):
+        client.session.send(call)
+    assert emulator.requests() == before
 
 
 def test_the_deprecated_count_warns(client: Any, job: Any) -> None:
