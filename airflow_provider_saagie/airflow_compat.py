@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
 
-__all__ = ["current_context", "is_deferral_timeout", "mask_locally", "store_for_ever", "task_state"]
+__all__ = [
+    "asset_state_stores",
+    "current_context",
+    "is_deferral_timeout",
+    "mask_locally",
+    "store_for_ever",
+    "task_state",
+]
 
 
 def mask_locally(secret: str) -> None:
@@ -83,3 +90,18 @@ async def task_state(task_instance: Any) -> str | None:
     key = f"{task_instance.task_id}_{task_instance.map_index}" if mapped else task_instance.task_id
     state = (states.get(task_instance.run_id) or {}).get(key)
     return str(state) if state else None
+
+
+def asset_state_stores(trigger: Any) -> list[Any]:
+    """Give the state stores of the assets that an event trigger feeds, each with ``aget`` and ``aset``.
+
+    Airflow has them from 3.3 on; before, and in a trigger that feeds no asset, there are none. Equal watchers of
+    several assets share a trigger, and no public name lists its assets then.
+
+    :param trigger: an event trigger, as the triggerer has set it up.
+    """
+    accessors = getattr(trigger, "asset_state_store", None)
+    if accessors is None:
+        return []
+    by_asset = [store for name in ("_by_name", "_by_uri") for store in getattr(accessors, name, {}).values()]
+    return by_asset or [accessors]

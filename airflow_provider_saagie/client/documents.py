@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from graphql import DefinitionNode, DocumentNode, FragmentDefinitionNode, OperationDefinitionNode
 
-__all__ = ["Document", "document", "operation_names", "watch_logs_text", "watch_text"]
+__all__ = ["Document", "document", "operation_names", "watch_jobs_text", "watch_logs_text", "watch_text"]
 
 # Every file speaks to the projects' endpoint, but for the catalogue's.
 GATEWAY_FILE = "gateway.graphql"
@@ -78,6 +78,26 @@ def watch_text(size: int) -> str:
     variables = ", ".join(f"$i{n}: UUID!" for n in range(size))
     fields = "\n".join(f"  i{n}: jobInstance(id: $i{n}) {{ ...WatchedInstance }}" for n in range(size))
     return f"query watchInstances({variables}) {{\n{fields}\n}}\n\n{print_ast(fragments['WatchedInstance'])}"
+
+
+@lru_cache(maxsize=256)
+def watch_jobs_text(size: int) -> str:
+    """Give the text of one query for the newest instances of many jobs: fields ``j0`` … of ``$i0`` ….
+
+    At most ``$n0`` … of each, without the newest ``$s0`` ….
+
+    :param size: how many jobs, at least 1.
+    """
+    from graphql import print_ast
+
+    _, fragments = _definitions()
+    variables = ", ".join(f"$i{n}: UUID!, $n{n}: Int, $s{n}: Int" for n in range(size))
+    fields = "\n".join(
+        f"  j{n}: job(id: $i{n}) {{ ...WatchedJob instances(limit: $n{n}, skip: $s{n}) {{ ...ListedInstance }} }}"
+        for n in range(size)
+    )
+    texts = "\n\n".join(print_ast(fragments[name]) for name in ("WatchedJob", "ListedInstance"))
+    return f"query watchJobs({variables}) {{\n{fields}\n}}\n\n{texts}"
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from airflow_provider_saagie.client import outcomes
 from airflow_provider_saagie.client.async_session import AsyncSession
 from airflow_provider_saagie.exceptions import SaagieAuthError, SaagieError
 from airflow_provider_saagie.triggers.rounds import Denied
-from airflow_provider_saagie.triggers.waiter import Waiter
+from airflow_provider_saagie.triggers.waiter import Asked
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.settings import Settings
@@ -47,8 +47,8 @@ class Connection:
         assert self._session is not None  # noqa: S101 - see above
         return self._session.settings
 
-    def link(self, waiter: Waiter) -> str:
-        """Give the address of an instance's page, or the next best."""
+    def link(self, waiter: Asked) -> str:
+        """Give the address of a waiter's page, or the next best."""
         return waiter.link(self.settings if self.is_open else None)
 
     async def session(self) -> AsyncSession:

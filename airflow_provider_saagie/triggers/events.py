@@ -1,4 +1,4 @@
-"""What a trigger tells the task that it wakes: whole in itself, and checked where it arrives."""
+"""What a trigger tells: to the task that it wakes, checked where it arrives, or to an asset's events."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from airflow_provider_saagie.exceptions import SaagieError
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.instances import JobInstance
 
-__all__ = ["InstanceEvent", "ended_well"]
+__all__ = ["InstanceEvent", "JobEvent", "ended_well"]
 
 STATUSES = ("success", "error", "timeout")
 DEADLINE_KINDS = ("timeout", "execution_timeout")
@@ -121,6 +121,38 @@ def ended_well(instance: JobInstance, project_id: str | None, *, owned: bool) ->
         end_time=instance.end_time,
         number=instance.number,
     )
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """The end of an instance, as an asset event's ``extra["payload"]`` holds it.
+
+    Keys are added at most, since DAGs read them.
+
+    :param instance_id: the instance; it tells a repeat.
+    :param instance_number: its number within its job.
+    :param job_id: its job.
+    :param project_id: the job's project, where the platform names it.
+    :param status: how it ended.
+    :param reason: the platform's reason, where it gives one.
+    :param start_time: when it started, as the platform writes it.
+    :param end_time: when it ended, as the platform writes it.
+    :param url: its page in Saagie.
+    """
+
+    instance_id: str
+    instance_number: int | None
+    job_id: str
+    project_id: str | None
+    status: str
+    reason: str | None
+    start_time: str | None
+    end_time: str | None
+    url: str
+
+    def as_event(self) -> dict[str, Any]:
+        """Give the payload of a ``TriggerEvent``."""
+        return asdict(self)
 
 
 def _malformed(what: str) -> SaagieError:

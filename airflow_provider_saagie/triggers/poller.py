@@ -1,4 +1,4 @@
-"""The shared poller: one per connection asks for all instances that are due, many in one request.
+"""The shared poller: one per connection asks for all instances and jobs that are due, many in one request.
 
 It runs in an empty context, since whatever it logs by itself would land in the log of the task that happened to start
 it; what concerns a waiter is logged through the waiter's own.
@@ -12,16 +12,18 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_saagie.client.documents import watch_text
+from airflow_provider_saagie.client.instances import JobInstance
 from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.triggers import rounds
 from airflow_provider_saagie.triggers.connection import Connection
+from airflow_provider_saagie.triggers.job_feed import JobFeed, JobPage
 from airflow_provider_saagie.triggers.log_follower import LogFollower
+from airflow_provider_saagie.triggers.questions import QUESTIONS, Question, question_of
 from airflow_provider_saagie.triggers.rounds import Away, Denied, RowError, Rows, TooMuch
 from airflow_provider_saagie.triggers.schedule import NOT_SCHEDULED, Schedule, interval, next_tick
-from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay, Waiter
+from airflow_provider_saagie.triggers.waiter import Asked, Failed, StillOnItsWay, Waiter
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.settings import Settings
@@ -61,37 +63,45 @@ class Tally:
     """What halving a refused batch has found so far."""
 
     largest_accepted: int = 0
-    culprits: list[tuple[Waiter, SaagieError]] = field(default_factory=list)
+    culprits: list[tuple[Asked, SaagieError]] = field(default_factory=list)
 
 
 class Poller:
-    """Asks for the instances of its waiters until it is cancelled.
+    """Asks for what its waiters want to know until it is cancelled.
 
     :param look_up: gives the connection's settings.
     """
 
     def __init__(self, look_up: Callable[[], Awaitable[Settings]]) -> None:
-        self.waiters: set[Waiter] = set()
+        self.waiters: set[Asked] = set()
         self.connection = Connection(look_up)
         self.logs = LogFollower(self.connection)
         self._schedule = Schedule()
-        self._last_looks: list[Waiter] = []
+        self._last_looks: list[Asked] = []
         self._wake = asyncio.Event()
-        self._batch_size = LARGEST_BATCH
+        self._batch_sizes = {question.operation: LARGEST_BATCH for question in QUESTIONS}
         self._trouble: Trouble | None = None
 
-    def add(self, waiter: Waiter) -> None:
-        """Begin to ask for an instance."""
+    def add(self, waiter: Asked) -> None:
+        """Begin to ask about somebody's instance or job."""
+        waiter.joined = _now()
         self.waiters.add(waiter)
         if self._trouble and self._trouble.told:
             _tell_lost(waiter, self._trouble.reading)
         self._schedule.put(waiter, _now() + GATHERING)
         self._wake.set()
 
-    def remove(self, waiter: Waiter) -> None:
+    def remove(self, waiter: Asked) -> None:
         """Forget a waiter; what is still on its way for it is dropped."""
         waiter.left = True
         self.waiters.discard(waiter)
+        if isinstance(waiter, JobFeed):
+            self._remove_waiters(waiter)
+
+    def _remove_waiters(self, feed: JobFeed) -> None:
+        for waiter in feed.waiters.values():
+            self.remove(waiter)
+        feed.waiters.clear()
 
     def look_now(self, waiter: Waiter) -> None:
         """Ask for a waiter at once, also in an outage: its deadline has come."""
@@ -121,7 +131,7 @@ class Poller:
             await asyncio.wait({following})
             await self.connection.close()
 
-    async def _due(self) -> list[Waiter]:
+    async def _due(self) -> list[Asked]:
         if self._last_looks:
             await asyncio.sleep(GATHERING)
         urgent = [waiter for waiter in self._last_looks if not waiter.left]
@@ -136,7 +146,7 @@ class Poller:
         if self._trouble is None:
             return urgent + self._schedule.take(_now() + GATHERING / 2)
         # In trouble one batch goes ahead, to see whether Saagie is back.
-        return urgent + ([] if pausing else self._schedule.take(_now(), at_most=self._batch_size))
+        return urgent + ([] if pausing else self._schedule.take(_now(), at_most=min(self._batch_sizes.values())))
 
     def _next_time(self) -> float | None:
         due = self._schedule.next_due()
@@ -149,11 +159,18 @@ class Poller:
             async with asyncio.timeout_at(when):
                 await self._wake.wait()
 
-    async def _round(self, waiters: list[Waiter]) -> None:
-        alone = [[waiter] for waiter in waiters if waiter.asked_alone]
-        batches = _cut([waiter for waiter in waiters if not waiter.asked_alone], self._batch_size) + alone
+    async def _round(self, waiters: list[Asked]) -> None:
+        batches = [
+            batch
+            for question in QUESTIONS
+            for batch in _batches(
+                question,
+                [waiter for waiter in waiters if question_of(waiter) is question],
+                self._batch_sizes[question.operation],
+            )
+        ]
         for group in _cut(batches, 1 if self._trouble else REQUESTS_AT_A_TIME):
-            troubles = await asyncio.gather(*(self._ask(batch) for batch in group))
+            troubles = await asyncio.gather(*(self._ask(question, batch) for question, batch in group))
             trouble = next((trouble for trouble in troubles if trouble), None)
             if trouble is None:
                 continue
@@ -162,25 +179,27 @@ class Poller:
                 self._lost(trouble)
             return
 
-    async def _ask(self, batch: Sequence[Waiter]) -> Away | Denied | None:
+    async def _ask(self, question: Question[Any], batch: Sequence[Asked]) -> Away | Denied | None:
         tally = Tally()
-        trouble = await self._ask_or_halve(batch, tally)
+        trouble = await self._ask_or_halve(question, batch, tally)
         if trouble:
             return trouble
         if not tally.culprits and tally.largest_accepted < len(batch):
-            self._batch_size = min(self._batch_size, tally.largest_accepted)
+            size = min(self._batch_sizes[question.operation], tally.largest_accepted)
+            self._batch_sizes[question.operation] = size
         for waiter, error in tally.culprits:
             waiter.asked_alone = True
             patience = rounds.SHORT_PATIENCE if tally.largest_accepted or len(self.waiters) > 1 else rounds.PATIENCE
             self._apply(waiter, RowError(error, patience), _now())
         return None
 
-    async def _ask_or_halve(self, batch: Sequence[Waiter], tally: Tally) -> Away | Denied | None:
+    async def _ask_or_halve(
+        self, question: Question[Any], batch: Sequence[Asked], tally: Tally
+    ) -> Away | Denied | None:
         asked_at = _now()
-        aliases = [f"i{n}" for n in range(len(batch))]
-        variables = {alias: waiter.instance_id for alias, waiter in zip(aliases, batch, strict=True)}
-        outcome = await self.connection.send(rounds.OPERATION, watch_text(len(batch)), variables)
-        reading = rounds.read(outcome, aliases, self.connection.settings)
+        text, variables = question.text(len(batch)), question.variables_of(batch)
+        outcome = await self.connection.send(question.operation, text, variables)
+        reading = rounds.read(outcome, question, len(batch), self.connection.settings)
         match reading:
             case Rows(rows=rows):
                 self._found()
@@ -195,12 +214,33 @@ class Poller:
                 return Away(error) if len(tally.culprits) > 1 and not tally.largest_accepted else None
             case TooMuch():
                 middle = (len(batch) + 1) // 2
-                trouble = await self._ask_or_halve(batch[:middle], tally)
-                return trouble or await self._ask_or_halve(batch[middle:], tally)
+                trouble = await self._ask_or_halve(question, batch[:middle], tally)
+                return trouble or await self._ask_or_halve(question, batch[middle:], tally)
             case _:
                 return reading
 
-    def _apply(self, waiter: Waiter, row: rounds.Row, asked_at: float) -> None:
+    def _apply(self, waiter: Asked, row: rounds.Row, asked_at: float) -> None:
+        if waiter.left or waiter.verdict.done():
+            return
+        if isinstance(waiter, JobFeed) and not isinstance(row, JobInstance):
+            self._apply_to_feed(waiter, row, asked_at)
+        elif isinstance(waiter, Waiter) and not isinstance(row, JobPage):
+            self._apply_to_waiter(waiter, row, asked_at)
+
+    def _apply_to_feed(self, feed: JobFeed, row: JobPage | RowError | None, asked_at: float) -> None:
+        now = _now()
+        seconds = feed.look(row, now)
+        self._schedule.put(feed, next_tick(now, seconds) if seconds else now)
+        if feed.missing:
+            self._remove_waiters(feed)
+        elif isinstance(row, JobPage):
+            for waiter in feed.missing_waiters():
+                self.add(waiter)
+            for instance in row.instances:
+                if shown := feed.waiters.get(instance.id):
+                    self._apply_to_waiter(shown, instance, asked_at)
+
+    def _apply_to_waiter(self, waiter: Waiter, row: JobInstance | RowError | None, asked_at: float) -> None:
         if waiter.left or waiter.verdict.done():
             return
         now = _now()
@@ -215,7 +255,8 @@ class Poller:
         # A null, an error or an UNKNOWN is given some time before it is asked about again.
         doubtful = waiter.nulls or waiter.error_since is not None or waiter.unknown_since is not None
         age = rounds.age_of(waiter, now, time.time())
-        seconds = waiter.poll_interval if doubtful else interval(age, waiter.poll_interval)
+        steady = doubtful or waiter.of_feed
+        seconds = waiter.poll_interval if steady else interval(age, waiter.poll_interval)
         self._schedule.put(waiter, next_tick(now, seconds))
 
     def _lost(self, reading: Away | Denied) -> None:
@@ -234,10 +275,12 @@ class Poller:
             for waiter in self.waiters:
                 _tell_lost(waiter, reading)
         if isinstance(reading, Denied) and now - trouble.since >= rounds.PATIENCE:
-            self._give_up(reading.error)
+            self._give_up(trouble, reading.error)
 
-    def _give_up(self, error: SaagieError) -> None:
+    def _give_up(self, trouble: Trouble, error: SaagieError) -> None:
         for waiter in list(self.waiters):
+            if waiter.endless or _now() - max(trouble.since, waiter.joined) < rounds.PATIENCE:
+                continue
             link = self.connection.link(waiter)
             waiter.settle(
                 Failed(
@@ -246,13 +289,15 @@ class Poller:
                     f"as it was ({link}). The last error: {error}",
                 )
             )
-        self._trouble = None
+        if all(waiter.verdict.done() for waiter in self.waiters):
+            self._trouble = None
 
     def _found(self) -> None:
         trouble, self._trouble = self._trouble, None
         if trouble and trouble.told:
             for waiter in self.waiters:
-                waiter.say(logging.INFO, "Saagie answers again, after %.0f s.", _now() - trouble.since)
+                if not waiter.quiet:
+                    waiter.say(logging.INFO, "Saagie answers again, after %.0f s.", _now() - trouble.since)
 
 
 def _cut(items: Sequence[T], size: int) -> list[Sequence[T]]:
@@ -263,12 +308,29 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _tell_lost(waiter: Waiter, reading: Away | Denied) -> None:
+def _batches(question: Question[Any], waiters: list[Asked], size: int) -> list[tuple[Question[Any], list[Asked]]]:
+    batches: list[list[Asked]] = [[waiter] for waiter in waiters if waiter.asked_alone]
+    weight = float("inf")
+    together: list[list[Asked]] = []
+    for waiter in waiters:
+        if waiter.asked_alone:
+            continue
+        weight += question.weight(waiter)
+        if weight > LARGEST_BATCH or len(together[-1]) == size:
+            together.append([])
+            weight = question.weight(waiter)
+        together[-1].append(waiter)
+    return [(question, batch) for batch in together + batches]
+
+
+def _tell_lost(waiter: Asked, reading: Away | Denied) -> None:
+    if waiter.quiet:
+        return
     if isinstance(reading, Denied):
         waiter.say(
             logging.WARNING,
-            "The connection is refused; it is read anew and tried once a minute, for %.0f minutes. %s",
-            rounds.PATIENCE / 60,
+            "The connection is refused; it is read anew and tried once a minute%s. %s",
+            "" if waiter.endless else f", for {rounds.PATIENCE / 60:.0f} minutes",
             reading.error,
         )
     else:

@@ -15,6 +15,7 @@ from airflow_provider_saagie.client.instances import JobInstance
 from airflow_provider_saagie.client.settings import Settings
 from airflow_provider_saagie.client.status import InstanceStatus, is_final, known_status
 from airflow_provider_saagie.exceptions import SaagieAuthError, SaagieError, SaagieNotFound
+from airflow_provider_saagie.triggers.questions import Question, Record
 from airflow_provider_saagie.triggers.waiter import Ended, Failed, Verdict, Waiter
 
 __all__ = [
@@ -32,7 +33,6 @@ __all__ = [
     "read",
 ]
 
-OPERATION = "watchInstances"
 PATIENCE = 600.0
 """Seconds for which a trouble that a person can mend (a changed password, a right) may last before waiters end."""
 SHORT_PATIENCE = 60.0
@@ -45,7 +45,7 @@ LONGEST_RETRY_AFTER = 600.0
 
 @dataclass(frozen=True)
 class RowError:
-    """The platform can't say how one instance does.
+    """The platform can't say how one instance, or one job, does.
 
     :param error: what it said.
     :param patience: seconds for which this may last.
@@ -55,8 +55,8 @@ class RowError:
     patience: float
 
 
-Row: TypeAlias = JobInstance | RowError | None
-"""What a batch says of one waiter; None where the platform doesn't have the instance."""
+Row: TypeAlias = Record | RowError | None
+"""What a batch says of one that was asked about; None where the platform doesn't have it."""
 
 
 @dataclass(frozen=True)
@@ -95,22 +95,24 @@ class Denied:
 Reading: TypeAlias = Rows | TooMuch | Away | Denied
 
 
-def read(outcome: outcomes.Outcome | SaagieError, aliases: Sequence[str], settings: Settings) -> Reading:
+def read(outcome: outcomes.Outcome | SaagieError, question: Question[Any], size: int, settings: Settings) -> Reading:
     """Read what came of a batch.
 
     :param outcome: the answer, or the error that logging in ended with.
-    :param aliases: the fields that were asked for.
+    :param question: what was asked.
+    :param size: about how many.
     :param settings: whose host and login the errors name.
     """
+    aliases = question.fields(size)
     if isinstance(outcome, SaagieError):
         return Denied(outcome) if isinstance(outcome, SaagieAuthError) else Away(outcome)
     if isinstance(outcome, outcomes.Answer) and isinstance(outcome.data, Mapping):
         concerned = errors_by_alias(outcome.errors)
         stray = any(alias not in aliases for alias in concerned)
         if not stray or any(outcome.data.get(alias) is not None for alias in aliases):
-            return Rows(_rows(outcome.data, concerned, aliases, settings, stray=stray))
+            return Rows(_rows(outcome.data, concerned, question, aliases, settings, stray=stray))
     try:
-        core.meaning(OPERATION, outcome, settings, is_mutation=False)
+        core.meaning(question.operation, outcome, settings, is_mutation=False)
     except SaagieError as error:
         return _refusal(outcome, error)
     raise AssertionError("an answer without usable data has a meaning other than data")
@@ -144,23 +146,24 @@ def errors_by_alias(errors: Sequence[Any]) -> dict[str, Mapping[str, Any]]:
 def _rows(
     data: Mapping[str, Any],
     concerned: Mapping[str, Mapping[str, Any]],
+    question: Question[Any],
     aliases: Sequence[str],
     settings: Settings,
     *,
     stray: bool,
 ) -> tuple[Row, ...]:
-    instances = [_instance(data.get(alias)) for alias in aliases]
+    records = [_record(data.get(alias), question) for alias in aliases]
     rows: list[Row] = []
-    for alias, instance in zip(aliases, instances, strict=True):
+    for alias, record in zip(aliases, records, strict=True):
         error = concerned.get(alias)
-        if instance is not None and not (error and instance.status == InstanceStatus.UNKNOWN):
-            rows.append(instance)
+        if record is not None and not (error and not question.is_whole(record)):
+            rows.append(record)
         elif error is None and alias in data and data[alias] is None and not stray:
             rows.append(None)
         else:
-            told = meant(OPERATION, error or UNREADABLE, settings)
+            told = meant(question.operation, error or UNREADABLE, settings)
             gone = isinstance(told, SaagieNotFound)
-            rows.append(None if gone else RowError(told, _patience(told, others_are_sound=any(instances))))
+            rows.append(None if gone else RowError(told, _patience(told, others_are_sound=any(records))))
     return tuple(rows)
 
 
@@ -171,11 +174,11 @@ def _patience(error: SaagieError, *, others_are_sound: bool) -> float:
     return PATIENCE if isinstance(error, SaagieAuthError) else math.inf
 
 
-def _instance(row: object) -> JobInstance | None:
+def _record(row: object, question: Question[Any]) -> Record | None:
     if not isinstance(row, Mapping):
         return None
     try:
-        return JobInstance.from_answer(row)
+        return question.parse(row)
     except (AttributeError, KeyError, TypeError):  # fields of another shape than the schema's
         return None
 
@@ -194,7 +197,7 @@ def meant(operation: str, error: Mapping[str, Any], settings: Settings) -> Saagi
     raise AssertionError("an answer with an error has a meaning other than data")
 
 
-def judge(waiter: Waiter, row: Row, now: float, *, link: str) -> Verdict | None:
+def judge(waiter: Waiter, row: JobInstance | RowError | None, now: float, *, link: str) -> Verdict | None:
     """Say what a row means for its waiter, and keep in the waiter what later rounds need.
 
     :param waiter: who waits.
@@ -234,7 +237,7 @@ def _judge_error(waiter: Waiter, row: RowError, now: float, link: str) -> Verdic
     if waiter.error_since is None:
         waiter.error_since = now
         waiter.say(logging.WARNING, "Saagie can't say how the instance does; it is asked again. %s", row.error)
-    if now - waiter.error_since < row.patience:
+    if waiter.endless or now - waiter.error_since < row.patience:
         return None
     kind = "auth" if isinstance(row.error, SaagieAuthError) else "api"
     return Failed(

@@ -13,12 +13,13 @@ from airflow.triggers.base import BaseTrigger, TriggerEvent
 from airflow_provider_saagie import airflow_compat, job_log
 from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.triggers.events import InstanceEvent
+from airflow_provider_saagie.triggers.job_event import SaagieJobEventTrigger
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.instances import JobInstance
     from airflow_provider_saagie.triggers.waiter import Verdict, Waiter
 
-__all__ = ["SaagieJobInstanceTrigger"]
+__all__ = ["SaagieJobEventTrigger", "SaagieJobInstanceTrigger"]
 
 CLASS_PATH = "airflow_provider_saagie.triggers.saagie.SaagieJobInstanceTrigger"
 SHORTEST_INTERVAL = 0.05

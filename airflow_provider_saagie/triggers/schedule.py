@@ -6,7 +6,7 @@ import heapq
 import math
 from itertools import count
 
-from airflow_provider_saagie.triggers.waiter import Waiter
+from airflow_provider_saagie.triggers.waiter import Asked
 
 __all__ = ["NOT_SCHEDULED", "Schedule", "interval", "next_tick"]
 
@@ -19,15 +19,15 @@ class Schedule:
     """A heap of waiters by the time they are due; a round costs what is due, not what is watched."""
 
     def __init__(self) -> None:
-        self._heap: list[tuple[float, int, Waiter]] = []
+        self._heap: list[tuple[float, int, Asked]] = []
         self._order = count()
 
-    def put(self, waiter: Waiter, due: float) -> None:
+    def put(self, waiter: Asked, due: float) -> None:
         """Have a waiter asked for at a time; an earlier entry of its own no longer counts."""
         waiter.due = due
         heapq.heappush(self._heap, (due, next(self._order), waiter))
 
-    def drop(self, waiter: Waiter) -> None:
+    def drop(self, waiter: Asked) -> None:
         """Take a waiter out."""
         waiter.due = NOT_SCHEDULED
 
@@ -36,9 +36,9 @@ class Schedule:
         self._drop_stale()
         return self._heap[0][0] if self._heap else None
 
-    def take(self, now: float, at_most: int | None = None) -> list[Waiter]:
+    def take(self, now: float, at_most: int | None = None) -> list[Asked]:
         """Take out the waiters that are due, the longest due first."""
-        taken: list[Waiter] = []
+        taken: list[Asked] = []
         while at_most is None or len(taken) < at_most:
             self._drop_stale()
             if not self._heap or self._heap[0][0] > now:

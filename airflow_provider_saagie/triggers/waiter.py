@@ -1,4 +1,4 @@
-"""One instance that somebody waits for, and what the waiting can come to."""
+"""What the poller asks about: one instance that somebody waits for, and what the waiting can come to."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.client.instances import JobInstance
     from airflow_provider_saagie.client.settings import Settings
 
-__all__ = ["Ended", "Failed", "StillOnItsWay", "Verdict", "Waiter"]
+__all__ = ["Asked", "Ended", "Failed", "StillOnItsWay", "Verdict", "Waiter"]
 
 
 class Log(Protocol):
@@ -56,49 +56,39 @@ class StillOnItsWay:
 Verdict: TypeAlias = Ended | Failed | StillOnItsWay
 
 
-@dataclass(slots=True, eq=False)
-class Waiter:
-    """What the watcher knows of one waiter. Thousands of them live at a time, without a task each.
+@dataclass(slots=True, eq=False, kw_only=True)
+class Asked:
+    """What the poller keeps of anything that it asks about. Thousands live at a time, without a task each.
 
-    :param instance_id: the instance.
-    :param log: the waiter's own logger.
-    :param job_id: the instance's job, for its link.
-    :param project_id: the job's project, for its link.
+    :param log: whose logger tells of it.
     :param poll_interval: seconds between two looks at most.
-    :param unknown_grace: seconds for which UNKNOWN is taken for a passing state.
-    :param stream_logs: whether the job's lines are to be shown.
-    :param lines_seen: how many of them have been shown.
-    :param log_limit: how many are shown at most.
     """
 
-    instance_id: str
     log: Log
-    job_id: str | None = None
-    project_id: str | None = None
     poll_interval: float = 10.0
-    unknown_grace: float = 60.0
-    stream_logs: bool = False
-    lines_seen: int = 0
-    log_limit: int = 10_000
 
     # Where the log lines go is decided by context variables: the waiter's own are kept, for a poller that has none.
     context: contextvars.Context = field(default_factory=contextvars.copy_context)
     verdict: asyncio.Future[Verdict] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    drained: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
     last_look_since: float | None = None
-    draining: bool = False
     left: bool = False
 
     # What earlier rounds saw.
-    instance: JobInstance | None = None
+    joined: float = 0.0
     due: float = 0.0
-    first_seen: float | None = None
     nulls: int = 0
-    unknown_since: float | None = None
     error_since: float | None = None
     asked_alone: bool = False
-    odd_status: str | None = None
-    log_trouble_told: bool = False
+
+    @property
+    def endless(self) -> bool:
+        """Whether it is asked about for as long as somebody wants to know, whatever goes wrong."""
+        return False
+
+    @property
+    def quiet(self) -> bool:
+        """Whether somebody else's log tells when Saagie is lost and when it is back."""
+        return False
 
     def say(self, level: int, message: str, *args: Any) -> None:
         """Log a line into the waiter's own log, from wherever."""
@@ -111,8 +101,60 @@ class Waiter:
             self.verdict.set_result(verdict)
 
     def forget_doubts(self) -> None:
-        """Count nulls, errors and UNKNOWN anew: Saagie was away, and what it said before proves nothing now."""
-        self.nulls, self.unknown_since, self.error_since = 0, None, None
+        """Count nulls and errors anew: Saagie was away, and what it said before proves nothing now."""
+        self.nulls, self.error_since = 0, None
+
+    def link(self, settings: Settings | None) -> str:
+        """Give the address of a page about it, or the next best."""
+        raise NotImplementedError
+
+
+@dataclass(slots=True, eq=False, kw_only=True)
+class Waiter(Asked):
+    """What the watcher knows of one who waits for an instance.
+
+    :param instance_id: the instance.
+    :param job_id: the instance's job, for its link.
+    :param project_id: the job's project, for its link.
+    :param unknown_grace: seconds for which UNKNOWN is taken for a passing state.
+    :param stream_logs: whether the job's lines are to be shown.
+    :param lines_seen: how many of them have been shown.
+    :param log_limit: how many are shown at most.
+    :param of_feed: whether a :class:`JobFeed` waits, which also has the job's list to look at.
+    """
+
+    instance_id: str
+    job_id: str | None = None
+    project_id: str | None = None
+    unknown_grace: float = 60.0
+    stream_logs: bool = False
+    lines_seen: int = 0
+    log_limit: int = 10_000
+    of_feed: bool = False
+
+    drained: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    draining: bool = False
+
+    # What earlier rounds saw.
+    instance: JobInstance | None = None
+    first_seen: float | None = None
+    unknown_since: float | None = None
+    odd_status: str | None = None
+    log_trouble_told: bool = False
+
+    @property
+    def endless(self) -> bool:
+        """As a feed is."""
+        return self.of_feed
+
+    @property
+    def quiet(self) -> bool:
+        """The feed tells."""
+        return self.of_feed
+
+    def forget_doubts(self) -> None:
+        """Count nulls, errors and UNKNOWN anew."""
+        self.nulls, self.error_since, self.unknown_since = 0, None, None
 
     def link(self, settings: Settings | None) -> str:
         """Give the address of the instance's page, or the next best."""

@@ -6,21 +6,23 @@ import asyncio
 import contextvars
 import logging
 import time
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from airflow_provider_saagie import job_log
 from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.exceptions import SaagieError
+from airflow_provider_saagie.triggers.job_feed import JobFeed
 from airflow_provider_saagie.triggers.poller import Poller
 from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay, Verdict, Waiter
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.settings import Settings
+    from airflow_provider_saagie.triggers.connection import Connection
 
-__all__ = ["detached", "stop", "wait"]
+__all__ = ["detached", "following", "stop", "wait"]
 
 LAST_LOOK = 3.0
 """Seconds that the last look at a deadline may take."""
@@ -98,6 +100,24 @@ async def _last_lines(poller: Poller, waiter: Waiter) -> None:
     done, _ = await asyncio.wait({poller.logs.drain(waiter)}, timeout=LAST_LINES)
     if not done:
         waiter.say(logging.WARNING, "%s", job_log.not_all_read(poller.connection.link(waiter)))
+
+
+@asynccontextmanager
+async def following(conn_id: str, feed: JobFeed) -> AsyncIterator[Connection]:
+    """Ask about a job, together with all else of the connection, for the length of a block.
+
+    :param conn_id: the connection's id in Airflow.
+    :param feed: who wants to know, and what of.
+    :return: the watcher's connection, for links.
+    """
+    with _membership(conn_id) as watcher:
+        watcher.poller.add(feed)
+        try:
+            yield watcher.poller.connection
+        finally:
+            watcher.poller.remove(feed)
+    if watcher.members == 0:
+        await asyncio.wait({watcher.task})
 
 
 async def stop(conn_id: str, waiter: Waiter) -> None:

@@ -12,6 +12,7 @@ from airflow_provider_saagie.client.instances import JobInstance
 from airflow_provider_saagie.client.outcomes import Answer, Broken, Fault, Refused
 from airflow_provider_saagie.client.settings import read_settings
 from airflow_provider_saagie.exceptions import SaagieAuthError, SaagieConnectionError
+from airflow_provider_saagie.triggers.questions import INSTANCES
 from airflow_provider_saagie.triggers.rounds import Away, Denied, RowError, Rows, TooMuch, pause, read
 from airflow_provider_saagie.triggers.schedule import interval, next_tick
 from tests.unit.triggers.small_saagie import instance, row
@@ -19,8 +20,8 @@ from tests.unit.triggers.small_saagie import instance, row
 SETTINGS = read_settings(
     host="https://acme-workspace.example", login="airflow", password="pw", extra={"platform_id": 1}
 )
-TWO = ("i0", "i1")
 RUNNING = {**row("RUNNING"), "id": instance(1)}
+TWO = ("i0", "i1")
 NO_STATUS = {**RUNNING, "history": None}
 
 
@@ -53,7 +54,7 @@ def kinds(reading: object) -> list[str]:
     ],
 )
 def test_each_row_is_read_by_itself(data: dict[str, Any], errors: tuple[Any, ...], expected: list[str]) -> None:
-    assert kinds(read(Answer(data, errors), TWO, SETTINGS)) == expected
+    assert kinds(read(Answer(data, errors), INSTANCES, 2, SETTINGS)) == expected
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_each_row_is_read_by_itself(data: dict[str, Any], errors: tuple[Any, ...
     ],
 )
 def test_what_is_no_answer_is_sorted_by_who_can_mend_it(outcome: Any, kind: type) -> None:
-    assert isinstance(read(outcome, TWO, SETTINGS), kind)
+    assert isinstance(read(outcome, INSTANCES, 2, SETTINGS), kind)
 
 
 ODD_VALUES = st.sampled_from(
@@ -104,7 +105,7 @@ ODD_ERRORS = st.sampled_from(
 def test_no_answer_breaks_the_reading_and_none_makes_an_instance_gone_by_mistake(
     data: dict[str, Any] | None, errors: list[Any]
 ) -> None:
-    reading = read(Answer(data, tuple(errors)), TWO, SETTINGS)
+    reading = read(Answer(data, tuple(errors)), INSTANCES, 2, SETTINGS)
     if isinstance(reading, Rows):
         assert len(reading.rows) == 2
         for alias, one in zip(TWO, reading.rows, strict=True):
@@ -113,7 +114,7 @@ def test_no_answer_breaks_the_reading_and_none_makes_an_instance_gone_by_mistake
 
 
 def test_retry_after_rules_the_pause_and_a_refused_login_is_tried_once_a_minute() -> None:
-    reading = read(Refused(429, {"Retry-After": "7"}), TWO, SETTINGS)
+    reading = read(Refused(429, {"Retry-After": "7"}), INSTANCES, 2, SETTINGS)
     assert isinstance(reading, Away)
     assert pause(reading, 1) == 7
     assert pause(Denied(SaagieAuthError("no")), 5) == 60
