@@ -56,6 +56,11 @@ class JobPage:
             raise TypeError("an instance has no number")
         return cls((row.get("project") or {}).get("id"), instances)
 
+    @property
+    def oldest_first(self) -> list[JobInstance]:
+        """The instances in the order of their numbers, in which their ends are told."""
+        return sorted(self.instances, key=_number)
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class JobFeed(Asked):

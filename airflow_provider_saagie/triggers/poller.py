@@ -236,7 +236,7 @@ class Poller:
         elif isinstance(row, JobPage):
             for waiter in feed.missing_waiters():
                 self.add(waiter)
-            for instance in row.instances:
+            for instance in row.oldest_first:
                 if shown := feed.waiters.get(instance.id):
                     self._apply_to_waiter(shown, instance, asked_at)
 

@@ -16,6 +16,7 @@ from uuid import UUID
 from aiohttp import web
 
 LOGIN, PASSWORD = "airflow", "correct horse"
+PROJECT = str(UUID(int=1 << 100))
 Row = dict[str, Any] | None
 
 
@@ -45,6 +46,7 @@ class SmallSaagie:
     url: str = ""
     password: str = PASSWORD
     tell: Callable[[str, float], Row] = lambda _id, _seconds: row("RUNNING")
+    list_job: Callable[[str, float], list[dict[str, Any]] | None] = lambda _id, _seconds: []
     refuse: Callable[[Asked], web.Response | None] = lambda _asked: None
     log_of: Callable[[str, float], list[tuple[str, str]]] = lambda _id, _seconds: []
     asked: list[Asked] = field(default_factory=list)
@@ -57,6 +59,10 @@ class SmallSaagie:
     @property
     def looks(self) -> list[Asked]:
         return [asked for asked in self.asked if asked.operation == "watchInstances"]
+
+    @property
+    def lists(self) -> list[Asked]:
+        return [asked for asked in self.asked if asked.operation == "watchJobs"]
 
     def now(self) -> float:
         return asyncio.get_running_loop().time() - self.began
@@ -87,20 +93,16 @@ class SmallSaagie:
             return web.json_response({"data": {"stopJobInstance": row("KILLING")}})
         if name == "watchLogs":
             return web.json_response({"data": self._logs(asked)})
-        return web.json_response(self._rows(asked))
+        if name == "watchJobs":
+            return web.json_response(_answer("j", asked, lambda n: self._page(n, asked)))
+        return web.json_response(_answer("i", asked, lambda n: self.tell(asked.ids[n], asked.at)))
 
-    def _rows(self, asked: Asked) -> dict[str, Any]:
-        data: dict[str, Any] = {}
-        errors: list[dict[str, Any]] = []
-        for n, instance_id in enumerate(asked.ids):
-            try:
-                told = self.tell(instance_id, asked.at)
-                data[f"i{n}"] = told and {**told, "id": instance_id}
-            except RowFails as failure:
-                data[f"i{n}"] = None
-                extensions = {"classification": failure.classification} if failure.classification else {}
-                errors.append({"message": str(failure), "path": [f"i{n}"], "extensions": extensions})
-        return {"data": data, "errors": errors} if errors else {"data": data}
+    def _page(self, n: int, asked: Asked) -> Row:
+        instances = self.list_job(asked.ids[n], asked.at)
+        if instances is None:
+            return None
+        skip = asked.variables[f"s{n}"]
+        return {"project": {"id": PROJECT}, "instances": instances[skip : skip + asked.variables[f"n{n}"]]}
 
     def _logs(self, asked: Asked) -> dict[str, Any]:
         data = {}
@@ -110,6 +112,20 @@ class SmallSaagie:
             content = [{"value": text + "\n", "stream": stream} for stream, text in page]
             data[f"l{n}"] = {"count": len(lines), "content": content}
         return data
+
+
+def _answer(field: str, asked: Asked, tell: Callable[[int], Row]) -> dict[str, Any]:
+    data: dict[str, Any] = {}
+    errors: list[dict[str, Any]] = []
+    for n, one in enumerate(asked.ids):
+        try:
+            told = tell(n)
+            data[f"{field}{n}"] = told and {**told, "id": one}
+        except RowFails as failure:
+            data[f"{field}{n}"] = None
+            extensions = {"classification": failure.classification} if failure.classification else {}
+            errors.append({"message": str(failure), "path": [f"{field}{n}"], "extensions": extensions})
+    return {"data": data, "errors": errors} if errors else {"data": data}
 
 
 def row(status: str, *, age: float = 0.0, **more: Any) -> dict[str, Any]:

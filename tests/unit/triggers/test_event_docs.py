@@ -1,0 +1,31 @@
+"""The docs' section on event-driven scheduling against the code and the example."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from dataclasses import fields
+from pathlib import Path
+
+from airflow_provider_saagie.triggers.events import JobEvent
+from airflow_provider_saagie.triggers.saagie import SaagieJobEventTrigger
+
+ROOT = Path(__file__).parents[3]
+SECTION = (ROOT / "docs" / "operators.md").read_text("utf-8").partition("## Event-driven scheduling")[2]
+
+
+def test_the_snippet_is_cut_from_the_example() -> None:
+    (snippet,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+    assert snippet in (ROOT / "example_dags" / "saagie_job_event.py").read_text("utf-8")
+
+
+def test_each_parameter_stands_there_with_its_default() -> None:
+    rows = {cells[1].strip(" `"): cells[2].strip() for line in SECTION.splitlines() if (cells := line.split("|"))[1:]}
+    for name, parameter in inspect.signature(SaagieJobEventTrigger).parameters.items():
+        default = "" if parameter.default is parameter.empty else f"`{parameter.default!r}`".replace("'", '"')
+        assert rows[name] == default
+
+
+def test_each_key_of_the_payload_stands_there() -> None:
+    for field in fields(JobEvent):
+        assert f"`{field.name}`" in SECTION
