@@ -249,6 +249,8 @@ class Poller:
             verdict = StillOnItsWay(was_read=not isinstance(row, RowError))
         if verdict:
             waiter.settle(verdict)
+            if waiter.of_feed:  # nobody else takes it out
+                self.remove(waiter)
             return
         if row is not None and not isinstance(row, RowError) and row.status in ("RUNNING", "KILLING"):
             self.logs.follow(waiter)

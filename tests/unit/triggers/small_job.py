@@ -30,11 +30,12 @@ class Run:
 
 @dataclass
 class SmallJob:
-    """The job's instances, and the times in which the job is away or can't be told of."""
+    """The job's instances, and the times in which the job is away, can't be told of, or can't while they are away."""
 
     runs: list[Run] = field(default_factory=list)
     away: tuple[float, float] = (math.inf, math.inf)
     failing: tuple[float, float] = (math.inf, math.inf)
+    hidden: tuple[float, float] = (math.inf, math.inf)
 
     def add(self, *runs: Run) -> None:
         for one in runs:
@@ -46,7 +47,7 @@ class SmallJob:
         saagie.tell = self.tell
 
     def list(self, at: float) -> list[dict[str, Any]] | None:
-        if self.failing[0] <= at < self.failing[1]:
+        if self.failing[0] <= at < self.failing[1] or self.hidden[0] <= at < self.hidden[1]:
             raise RowFails("no right to see it", "FORBIDDEN")
         if self.away[0] <= at < self.away[1]:
             return None
@@ -54,5 +55,7 @@ class SmallJob:
         return [one.told(at) for one in sorted(there, key=lambda one: -one.number)]
 
     def tell(self, instance_id: str, at: float) -> dict[str, Any] | None:
+        if self.hidden[0] <= at < self.hidden[1]:
+            return None
         there = {one["id"]: one for one in self.list(at) or ()}
         return there.get(instance_id)

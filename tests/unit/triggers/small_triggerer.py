@@ -99,6 +99,7 @@ class Triggerer:
     async def _hand_over(self) -> None:
         while True:
             await self.has_yielded.wait()
+            await self.awake.wait()  # the runner waits for the answer to what it handed over before
             await asyncio.sleep(1)
             self.has_yielded.clear()
             handed, self.yielded = self.yielded, []
