@@ -186,13 +186,16 @@ class JobFeed(Asked):
         if self._rows and not self._rows.keys() & shown.keys():  # so many were deleted that some may have slipped by
             self._rows, self.skip = {}, 0
             return False
+        known = len(self._rows)
         self._rows |= shown
-        if len(shown) < self.limit or min(map(_number, shown.values())) <= listed + 1:
+        if not shown or min(map(_number, shown.values())) <= listed + 1:
             return True
-        if self.limit < LARGE_PAGE:
-            self._rows, self.limit = {}, LARGE_PAGE
-        else:
-            self.skip += LARGE_PAGE - OVERLAP
+        if self.limit == LARGE_PAGE:  # a page may be shorter than asked, so that only one without news is the last
+            self.skip = max(0, len(self._rows) - OVERLAP)
+            return len(self._rows) == known
+        if len(shown) < self.limit:
+            return True
+        self._rows, self.limit = {}, LARGE_PAGE
         return False
 
     def _take_in(self, told: Told, instances: list[JobInstance]) -> None:

@@ -52,6 +52,7 @@ class SmallSaagie:
     asked: list[Asked] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     stop_seconds: float = 0.0
+    longest_page: int = 1_000_000
     tokens: set[str] = field(default_factory=set)
     logins: list[float] = field(default_factory=list)
     began: float = 0.0
@@ -102,7 +103,10 @@ class SmallSaagie:
         if instances is None:
             return None
         skip = asked.variables[f"s{n}"]
-        return {"project": {"id": PROJECT}, "instances": instances[skip : skip + asked.variables[f"n{n}"]]}
+        return {
+            "project": {"id": PROJECT},
+            "instances": instances[skip : skip + min(asked.variables[f"n{n}"], self.longest_page)],
+        }
 
     def _logs(self, asked: Asked) -> dict[str, Any]:
         data = {}

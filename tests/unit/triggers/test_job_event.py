@@ -153,6 +153,19 @@ def test_a_burst_of_any_size_between_two_looks_is_told_whole_and_in_order(play: 
     play(scene, debug=False)
 
 
+def test_a_platform_that_gives_shorter_pages_than_asked_hides_nothing(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.longest_page = 100
+        s.job.add(Run(3, ends=-1, deleted=15), *(Run(n, starts=21, ends=22) for n in range(5, 400)))
+        triggerer = s.start()
+        await s.until(60)
+        await triggerer.end()
+        assert s.numbers == list(range(5, 400))
+        assert len(s.saagie.lists) < 30
+
+    play(scene, debug=False)
+
+
 def test_deletions_while_a_long_list_is_read_hide_nothing(play: Callable[..., None]) -> None:
     async def scene(s: Scene) -> None:
         s.job.add(Run(1, ends=-1), *(Run(n, starts=21, ends=22) for n in range(2, 1400)))
