@@ -39,13 +39,3 @@ def test_a_job_that_fails_fails_its_task(saagie_emulator):
     assert states == {"deploy_failing_job": "success", "run_failing_job": "failed"}
     (instance,) = saagie_emulator.jobs()["Airflow failure"].instances
     assert (instance.status, instance.details) == ("FAILED", "exit code 1")
-
-
-def test_the_asset_is_fed_by_the_ends_of_the_job():
-    from saagie_job_event import JOB_ID, report
-
-    (watcher,) = report.watchers
-    path, arguments = watcher.trigger.serialize()
-    assert path == "airflow_provider_saagie.triggers.saagie.SaagieJobEventTrigger"
-    assert arguments["job_id"] == JOB_ID
-    assert arguments["statuses"] == ["SUCCEEDED"]

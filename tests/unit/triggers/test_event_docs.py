@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import runpy
 from dataclasses import fields
 from pathlib import Path
 
@@ -11,12 +12,20 @@ from airflow_provider_saagie.triggers.events import JobEvent
 from airflow_provider_saagie.triggers.saagie import SaagieJobEventTrigger
 
 ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "example_dags" / "saagie_job_event.py"
 SECTION = (ROOT / "docs" / "operators.md").read_text("utf-8").partition("## Event-driven scheduling")[2]
 
 
 def test_the_snippet_is_cut_from_the_example() -> None:
     (snippet,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
-    assert snippet in (ROOT / "example_dags" / "saagie_job_event.py").read_text("utf-8")
+    assert snippet in EXAMPLE.read_text("utf-8")
+
+
+def test_the_examples_dag_runs_on_the_ends_of_its_job() -> None:
+    example = runpy.run_path(str(EXAMPLE))
+    (watcher,) = example["report"].watchers
+    _, arguments = watcher.trigger.serialize()
+    assert (arguments["job_id"], arguments["statuses"]) == (example["JOB_ID"], ["SUCCEEDED"])
 
 
 def test_each_parameter_stands_there_with_its_default() -> None:
