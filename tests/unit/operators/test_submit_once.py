@@ -73,6 +73,7 @@ def ends(client: SaagieClient, instance_id: str) -> str:
         time.sleep(0.1)
 
 
+@pytest.mark.long  # twenty seconds, until a lost request must have arrived
 @pytest.mark.parametrize("deferrable", [True])
 def test_a_lost_answer_starts_no_second_run(
     run_task: Any, make_job: Any, client: SaagieClient, emulator: EmulatorProcess, shown: Callable[[], str]
@@ -87,6 +88,7 @@ def test_a_lost_answer_starts_no_second_run(
         assert part in log
 
 
+@pytest.mark.long  # as above
 @pytest.mark.parametrize("deferrable", [False])
 def test_a_lost_request_is_sent_again_once_that_is_sure(
     run_task: Any, make_job: Any, client: SaagieClient, emulator: EmulatorProcess
