@@ -164,7 +164,7 @@ def _limits(instances_limit: int | None, versions_limit: int | None, only_curren
     return {
         "instancesLimit": None if instances_limit is None else checks.number("instances_limit", instances_limit),
         "versionsLimit": None if versions_limit is None else checks.number("versions_limit", versions_limit),
-        "versionsOnlyCurrent": only_current,
+        "versionsOnlyCurrent": checks.flag("versions_only_current", only_current),
     }
 
 

@@ -5,15 +5,15 @@ What can be known without the platform is checked first, then what the platform 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from airflow_provider_saagie.client import answers, checks
 from airflow_provider_saagie.client.calls import Call, Steps, Upload
-from airflow_provider_saagie.client.definitions import find_by_name
+from airflow_provider_saagie.client.definitions import find_by_name, get_id
 from airflow_provider_saagie.client.projects import get_project_technologies
 from airflow_provider_saagie.client.technologies import check_runtime, find_technology
-from airflow_provider_saagie.exceptions import SaagieValidationError
+from airflow_provider_saagie.exceptions import SaagieError, SaagieValidationError
 
 __all__ = [
     "JobChange",
@@ -23,6 +23,7 @@ __all__ = [
     "edit",
     "read_settings_of",
     "upgrade",
+    "upgrade_by_name",
 ]
 
 
@@ -63,6 +64,13 @@ CREATION_DEFAULTS = JobChange(
 )
 
 
+_TEXTS = frozenset({
+    "job_name", "description", "category", "technology", "technology_catalog", "runtime_version", "command_line",
+    "release_note", "extra_technology", "extra_technology_version", "source_url",
+})  # fmt: skip
+_FLAGS = frozenset({"use_previous_artifact", "is_scheduled"})
+
+
 def create(project_id: str, change: JobChange) -> Steps[dict[str, Any]]:
     """Make a job with its first version (``createJob``).
 
@@ -73,10 +81,13 @@ def create(project_id: str, change: JobChange) -> Steps[dict[str, Any]]:
     """
     project_id = checks.identifier("project_id", project_id)
     given = _with_defaults(change)
+    _check(given)
     name = checks.text("job_name", given.job_name)
     upload = _upload(given.file)
     job: dict[str, Any] = {"projectId": project_id, "name": name, "description": given.description}
     job |= _schedule(given) or {"isScheduled": False}
+    if given.is_scheduled and not given.cron_scheduling:
+        raise SaagieValidationError("`is_scheduled` is given without `cron_scheduling`, which a new job needs with it.")
     job |= _resources(given)
     if given.emails:
         job["alerting"] = checks.alerting(given.emails, given.status_list)
@@ -85,8 +96,8 @@ def create(project_id: str, change: JobChange) -> Steps[dict[str, Any]]:
     version = _version(given)
     category = checks.text("category", given.category)
     technology = checks.text("technology", given.technology)
-    allowed = yield from get_project_technologies(project_id)
     catalog = checks.text("technology_catalog", given.technology_catalog)
+    allowed = yield from get_project_technologies(project_id)
     technology_id = yield from find_technology(technology, catalog, allowed, category)
     version["runtimeVersion"] = yield from check_runtime(technology_id, str(given.runtime_version))
     job |= {"category": category, "technology": {"id": technology_id}, "isStreaming": False, "doesUseGPU": False}
@@ -103,6 +114,16 @@ def upgrade(job_id: str, change: JobChange) -> Steps[dict[str, Any]]:
     _check(change)
     settings = yield from _settings_of(job_id)
     return (yield from _add_version(job_id, change, settings))
+
+
+def upgrade_by_name(job_name: str, project_name: str, change: JobChange) -> Steps[dict[str, Any]]:
+    """Add a version to the job of a name (``addJobVersion``), as :func:`upgrade` does.
+
+    :raises SaagieNotFound: listing what there is.
+    """
+    _check(change)
+    job_id = yield from get_id(job_name, project_name)
+    return (yield from upgrade(job_id, change))
 
 
 def edit(job_id: str, change: JobChange) -> Steps[dict[str, Any]]:
@@ -124,13 +145,19 @@ def create_or_upgrade(project_id: str, change: JobChange) -> Steps[dict[str, Any
     _check(change)
     job_id = yield from find_by_name(checks.text("job_name", change.job_name), project_id)
     if job_id is None:
-        scheduled = change.is_scheduled is not False
-        return (yield from create(project_id, change if scheduled else replace(change, cron_scheduling=None)))
+        return (yield from create(project_id, change))
     settings = yield from _settings_of(job_id)
     edition = _edition(job_id, change, settings)  # checked before the version is added
     added = yield from _add_version(job_id, change, settings)
-    edited = yield from _edit(edition)
-    return {"addJobVersion": added["data"]["addJobVersion"], **edited}
+    version = added["data"]["addJobVersion"]
+    number = version.get("number") if isinstance(version, dict) else None
+    try:
+        edited = yield from _edit(edition)
+    except SaagieError as error:
+        there = f"The job {job_id} has got its version {number} all the same, and runs it: edit its settings anew."
+        error.args = (f"{error} {there}", *error.args[1:])
+        raise
+    return {"addJobVersion": version, **edited}
 
 
 def read_settings_of(job_id: str) -> Steps[dict[str, Any]]:
@@ -230,7 +257,7 @@ def _alerting(change: JobChange, has: dict[str, Any] | None) -> dict[str, Any] |
 
 def _schedule(change: JobChange) -> dict[str, Any]:
     """Give the fields of a schedule that is given; the timezone counts only with one."""
-    if change.is_scheduled is False:
+    if change.is_scheduled is not None and not change.is_scheduled:
         return {"isScheduled": False}
     if change.cron_scheduling:
         return checks.schedule(change.cron_scheduling, change.schedule_timezone)
@@ -253,16 +280,14 @@ def _check(change: JobChange) -> None:
 
 def _check_types(change: JobChange) -> None:
     """Check what has one type only, before a part of a change is made and the next one refused."""
-    texts = ("description", "command_line", "release_note", "runtime_version", "source_url", "extra_technology")
-    for name in texts:
-        value = getattr(change, name)
-        if value is not None and not isinstance(value, str):
-            raise SaagieValidationError(f"`{name}` is {value!r}: it should be a text.")
-    if change.docker_info and (not isinstance(change.docker_info, dict) or "image" not in change.docker_info):
-        raise SaagieValidationError(
-            f"`docker_info` is {change.docker_info!r}: it should look like "
-            '{"image": "…", "dockerCredentialsId": "…"}.'
-        )
+    for field in fields(change):
+        value = getattr(change, field.name)
+        if value is not None and field.name in _TEXTS:
+            checks.words(field.name, value)
+        if value is not None and field.name in _FLAGS:
+            checks.flag(field.name, value)
+    if change.docker_info:
+        checks.docker(change.docker_info)
 
 
 def _version(change: JobChange) -> dict[str, Any]:

@@ -162,7 +162,7 @@ def count_by_date(job_id: str, date_before: str) -> Steps[dict[str, Any]]:
 
 def delete_instances(job_id: str, job_instances_id: list[str]) -> Steps[dict[str, Any]]:
     """Delete instances (``deleteJobInstances``); the answer says of each whether it went."""
-    ids = checks.identifiers("job_instances_id", job_instances_id)
+    ids = checks.identifiers("job_instances_id", job_instances_id, may_be_none=False)
     job_id = checks.identifier("job_id", job_id)
     return (yield from _change("deleteJobInstances", {"jobId": job_id, "jobInstanceIds": ids}))
 
@@ -174,8 +174,7 @@ def delete_instances_by_selector(
     variables = {
         "jobId": checks.identifier("job_id", job_id),
         "selector": checks.one_of("selector", selector, SELECTORS),
-        "excludeJobInstanceIds": checks.identifiers("exclude_instances_id", exclude_instances_id),
-        "includeJobInstanceIds": checks.identifiers("include_instances_id", include_instances_id),
+        **_exceptions(exclude_instances_id, include_instances_id),
     }
     return (yield from _change("deleteJobInstancesBySelector", variables))
 
@@ -187,10 +186,16 @@ def delete_instances_by_date(
     variables = {
         "jobId": checks.identifier("job_id", job_id),
         "beforeAt": checks.date_before(date_before),
-        "excludeJobInstanceIds": checks.identifiers("exclude_instances_id", exclude_instances_id),
-        "includeJobInstanceIds": checks.identifiers("include_instances_id", include_instances_id),
+        **_exceptions(exclude_instances_id, include_instances_id),
     }
     return (yield from _change("deleteJobInstancesByDate", variables))
+
+
+def _exceptions(exclude: list[str] | None, include: list[str] | None) -> dict[str, list[str]]:
+    return {
+        "excludeJobInstanceIds": checks.identifiers("exclude_instances_id", exclude),
+        "includeJobInstanceIds": checks.identifiers("include_instances_id", include),
+    }
 
 
 def _change(operation: str, variables: dict[str, Any]) -> Steps[dict[str, Any]]:

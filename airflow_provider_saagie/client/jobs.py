@@ -287,8 +287,7 @@ class Jobs:
         :param project_name: the project's name, likewise.
         :raises SaagieNotFound: listing what there is.
         """
-        return self.upgrade(
-            self.get_id(job_name, project_name),
+        change = JobChange(
             file=file,
             use_previous_artifact=use_previous_artifact,
             runtime_version=runtime_version,
@@ -298,6 +297,8 @@ class Jobs:
             extra_technology_version=extra_technology_version,
             source_url=source_url,
         )
+        answer: shapes.UpgradeJobAnswer = self._shaped(deployment.upgrade_by_name(job_name, project_name, change))
+        return answer
 
     def create_or_upgrade(
         self,

@@ -184,7 +184,7 @@ def error_of_answer(operation: str, errors: tuple[Mapping[str, Any], ...], setti
 def _errors_in(body: str) -> list[Mapping[str, Any]]:
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or brackets without end
         return []
     errors = answer.get("errors") if isinstance(answer, Mapping) else None
     return [error for error in errors if isinstance(error, Mapping)] if isinstance(errors, list) else []

@@ -7,14 +7,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from airflow_provider_saagie.client import instances
+from airflow_provider_saagie.client import checks, instances
 from airflow_provider_saagie.client.calls import Pause, Steps
 from airflow_provider_saagie.client.status import UNKNOWN_GRACE, is_final
 from airflow_provider_saagie.exceptions import (
     SaagieError,
     SaagieInstanceGone,
     SaagieOutcomeUnknown,
-    SaagieValidationError,
     SaagieWaitTimeout,
 )
 
@@ -69,10 +68,9 @@ def run_with_callback(
     :raises SaagieWaitTimeout: when ``timeout`` passes; the instance is left running.
     :raises SaagieInstanceGone: where the instance is deleted meanwhile.
     """
-    if isinstance(freq, bool) or not isinstance(freq, int | float) or not 0 < freq < float("inf"):
-        raise SaagieValidationError(f"`freq` is {freq!r}: it should be a number of seconds above 0.")
-    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not (timeout >= 0 or timeout == -1):
-        raise SaagieValidationError(f"`timeout` is {timeout!r}: it should be a number of seconds, or -1 for no limit.")
+    freq = checks.seconds("freq", freq)
+    if isinstance(timeout, bool) or timeout not in (-1, 0, float("inf")):
+        timeout = checks.seconds("timeout", timeout, else_take="or -1 for no limit")
     started = yield from run(job_id)
     instance_id = str(started["runJob"]["id"])
     begin = now()

@@ -275,8 +275,11 @@ class Session:
             return _broken(error)
         if answer.status_code == 200 and not core.is_web_page(path, answer.headers):
             return _Stream(data={}, answer=answer)
-        with answer:
-            return outcomes.Refused(answer.status_code, answer.headers, answer.text)
+        try:
+            with answer:
+                return outcomes.Refused(answer.status_code, answer.headers, _beginning(answer))
+        except (requests.exceptions.RequestException, OSError) as error:
+            return _broken(error)
 
     def _exchange_login(self) -> outcomes.Refused | outcomes.Broken:
         headers, body = core.login_body(self.settings)
@@ -293,6 +296,11 @@ def _keep_from_gql(answer: requests.Response, *_: object, **__: object) -> None:
     """Stop gql from reading an answer whose meaning is in its status, or which is no JSON."""
     if outcomes.is_not_graphql(answer.status_code, answer.headers):
         raise outcomes.NotGraphQL(outcomes.Refused(answer.status_code, answer.headers, answer.text))
+
+
+def _beginning(answer: requests.Response) -> str:
+    """Read what a message shows of an answer that was to be a file: it may be as long as one."""
+    return next(answer.iter_content(PIECE), b"").decode(errors="replace")
 
 
 def _file_name(path: str) -> str:

@@ -64,19 +64,22 @@ def export(
     :return: True.
     :raises SaagieError: the kind that fits.
     """
+    notes = checks.folder("error_folder", error_folder) if error_folder else None
     try:
+        output = checks.folder("output_folder", output_folder)
         job_id = checks.identifier("job_id", job_id)
         job = session.run(_read_for_export(job_id, versions_limit, versions_only_current))
-        _write_folder(session, Path(output_folder).expanduser(), job_id, job)
+        _write_folder(session, output, job_id, job)
     except (SaagieError, OSError) as error:
-        _note(error_folder, job_id)
-        if isinstance(error, OSError):
+        if notes:
+            _note(notes, job_id)
+        if isinstance(error, OSError) and not isinstance(error, SaagieError):
             raise SaagieValidationError(
                 f"The job {job_id} can't be written to {str(output_folder)!r}: {error.strerror or error}. "
                 "No half folder was left."
             ) from error
         raise
-    log.info("Exported the job %s to %s.", job_id, Path(output_folder) / job_id)
+    log.info("Exported the job %s to %s.", job_id, output / job_id)
     return True
 
 
@@ -91,7 +94,11 @@ def import_from_json(session: Session, project_id: str, path_to_folder: str) -> 
     :raises SaagieError: the kind that fits; the message says whether a job was made.
     """
     project_id = checks.identifier("project_id", project_id)
-    file = _find_job_file(Path(path_to_folder).expanduser())
+    folder = checks.folder("path_to_folder", path_to_folder)
+    try:
+        file = _find_job_file(folder)
+    except OSError as error:
+        raise SaagieValidationError(f"`path_to_folder` {str(folder)!r} can't be read ({error.strerror}).") from error
     change = change_of(file)
     made = session.run(create(project_id, change))
     log.info("Imported the job %r as %s.", change.job_name, made["data"]["createJob"]["id"])
@@ -118,7 +125,7 @@ def _write_folder(session: Session, output: Path, job_id: str, job: dict[str, An
     with tempfile.TemporaryDirectory(prefix=".saagie-export-", dir=output) as scratch:
         folder = Path(scratch) / job_id
         folder.mkdir()
-        (folder / "job.json").write_text(json.dumps(job, indent=4, ensure_ascii=False), "utf-8")
+        (folder / "job.json").write_text(json.dumps(job, indent=4), "utf-8")  # ASCII holds half a character, too
         for version in answers.rows(job, "versions"):
             package = version.get("packageInfo")
             if package:
@@ -127,10 +134,15 @@ def _write_folder(session: Session, output: Path, job_id: str, job: dict[str, An
                 place.mkdir(parents=True)
                 name = plain_name(package.get("name"), f"the file of version {number}")
                 _download(session, str(package.get("downloadUrl") or ""), place / name)
-        target = output / job_id
+        target, replaced = output / job_id, Path(scratch) / "replaced"
         if target.exists():
-            target.rename(Path(scratch) / "replaced")
-        folder.rename(target)
+            target.rename(replaced)
+        try:
+            folder.rename(target)
+        except OSError:
+            if replaced.exists():
+                replaced.rename(target)
+            raise
 
 
 def _download(session: Session, download_url: str, target: Path) -> None:
@@ -149,19 +161,21 @@ def plain_name(name: object, what: str) -> str:
     if (
         not isinstance(name, str)
         or name in ("", ".", "..")
-        or any(character in "/\\" or ord(character) < 32 for character in name)
-        or len(name.encode("utf-8", "surrogatepass")) > 255
+        or any(character in "/\\" or ord(character) < 32 or 0xD800 <= ord(character) < 0xE000 for character in name)
+        or len(name.encode()) > 255
     ):
         raise SaagieProtocolError(f"The platform calls {what} {str(name)[:80]!r}, which is no name of a file: refused.")
     return name
 
 
-def _note(error_folder: str | None, job_id: str) -> None:
-    if error_folder:
-        folder = Path(error_folder).expanduser() / "jobs"
+def _note(error_folder: Path, job_id: str) -> None:
+    folder = error_folder / "jobs"
+    try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / "jobs_error.txt").open("a", encoding="utf-8") as file:
+        with (folder / "jobs_error.txt").open("a", encoding="utf-8", errors="replace") as file:
             file.write(f"{job_id}\n")
+    except OSError as error:  # why the export failed is the news
+        log.warning("The job %s can't be noted in %s: %s.", job_id, folder, error.strerror or error)
 
 
 def _find_job_file(folder: Path) -> Path:
@@ -207,7 +221,7 @@ def change_of(file: Path) -> JobChange:
             source_url=version.get("sourceUrl"),
             docker_info=_given(version.get("dockerInfo")),
         )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError) as error:
         raise SaagieValidationError(
             f"{str(file)!r} is no exported job ({type(error).__name__}: {error}): nothing was made."
         ) from error
