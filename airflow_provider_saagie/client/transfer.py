@@ -179,9 +179,11 @@ def _note(error_folder: Path, job_id: str) -> None:
 
 
 def _find_job_file(folder: Path) -> Path:
-    # A job's own file may have that name too: it lies in the folder of a version.
-    everywhere = sorted(folder.rglob("job.json")) if folder.is_dir() else []
-    found = [file for file in everywhere if not (file.parent.parent.parent / "job.json").is_file()]
+    everywhere = sorted(folder.rglob("job.json"), key=lambda file: len(file.parts)) if folder.is_dir() else []
+    found: list[Path] = []
+    for file in everywhere:  # a job's own file may have that name too: it lies in the folder of a version
+        if not any(file.is_relative_to(job_file.parent / "version") for job_file in found):
+            found.append(file)
     if len(found) != 1:
         what = f"holds {len(found)} of them" if found else "holds none" if folder.is_dir() else "is no folder"
         raise SaagieValidationError(

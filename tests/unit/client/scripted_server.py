@@ -25,7 +25,7 @@ class Scripted:
 
     :param answers: the bytes of the next answers to anything but a login; the last one stays.
     :param of: what certain operations are answered instead, by name.
-    :param asked: how often each operation came in whole, logins too.
+    :param asked: how often each operation came in whole, logins and downloads too.
     :param seen: every byte that came in.
     :param connections: how many were made.
     """
@@ -82,7 +82,7 @@ def scripted_server() -> Iterator[Scripted]:
                     if is_whole(LOGIN_ANSWER):
                         continue
                     return
-                operation = json.loads(body)["operationName"]
+                operation = json.loads(body)["operationName"] if body else "download"
                 script.asked[operation] += 1
                 answer = script.of[operation] if operation in script.of else script.next_answer()
                 connection.sendall(answer)

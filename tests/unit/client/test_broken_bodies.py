@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 
 from airflow_provider_saagie.client import definitions, deployment, instances, running
 from airflow_provider_saagie.client.documents import document
+from airflow_provider_saagie.client.session import PIECE, Session
 from airflow_provider_saagie.client.settings import Settings, read_settings
 from airflow_provider_saagie.exceptions import (
     SaagieApiError,
     SaagieAuthError,
     SaagieConnectionError,
     SaagieError,
+    SaagieNotFound,
     SaagieOutcomeUnknown,
     SaagieProtocolError,
 )
@@ -206,10 +208,49 @@ def test_a_login_cut_at_any_byte_is_no_token(transport: Transport, cut: int) -> 
         assert set(server.asked) == {"login"}
 
 
-def test_a_change_in_two_parts_says_which_part_was_lost(transport: Transport, server: Scripted) -> None:
-    """`create_or_upgrade` adds a version and then edits: the version is there when the edit's answer is lost."""
+@pytest.mark.parametrize("status", [400, 500])
+def test_brackets_without_end_are_quoted_as_any_other_junk(transport: Transport, server: Scripted, status: int) -> None:
+    server.answers = [http(status, b"[" * 200_000)]
+    with pytest.raises(SaagieError, match=rf"HTTP {status}.*\[\[\["):
+        transport(settings_of(server), definitions.get_info(ID, None, None, False))
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (http(500, b"x" * 999)[:-9], SaagieConnectionError),
+        (http(404, b"no gzip", "Content-Encoding: gzip"), SaagieConnectionError),
+        (http(500, b""), SaagieConnectionError),
+        (http(404, b"[" * 200_000), SaagieNotFound),
+        (http(200, b"<html>Sign in", content_type="text/html"), SaagieProtocolError),
+        # As long as a file: the beginning will do, and nobody waits for the rest.
+        (b"HTTP/1.1 500 X\r\nContent-Length: 9000000000\r\n\r\n" + b"x" * PIECE, SaagieConnectionError),
+    ],
+)
+def test_a_download_that_is_answered_by_an_error_page_is_our_error_however_that_ends(
+    server: Scripted, answer: bytes, kind: type[SaagieError]
+) -> None:
+    server.answers = [answer]
+    with Session(settings_of(server), sleep=lambda _: None) as session, pytest.raises(kind, match="download") as caught:
+        list(session.download("/a/file"))
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind"),
+    [
+        (http(500, b""), SaagieOutcomeUnknown),
+        (http(403, b""), SaagieAuthError),
+        (graphql({"errors": [{"message": "no such cron"}]}), SaagieApiError),
+        (graphql({"data": {"editJob": None}}), SaagieOutcomeUnknown),
+    ],
+)
+def test_a_change_in_two_parts_says_what_is_done(
+    transport: Transport, server: Scripted, answer: bytes, kind: type[SaagieError]
+) -> None:
+    """`create_or_upgrade` adds a version and then edits: the version is there when the edit fails."""
     server.of["addJobVersion"] = graphql({"data": {"addJobVersion": {"number": 2}}})
-    server.answers = [http(500, b"")]
-    with pytest.raises(SaagieOutcomeUnknown, match="editJob"):
+    server.answers = [answer]
+    with pytest.raises(kind, match=rf"editJob.*{ID} has got its version 2"):
         transport(settings_of(server), deployment.create_or_upgrade(ID, deployment.JobChange(job_name="a")))
     assert (server.asked["addJobVersion"], server.asked["editJob"]) == (1, 1)

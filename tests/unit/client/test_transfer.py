@@ -202,3 +202,38 @@ def test_the_deprecated_count_warns(client: Any, job: Any) -> None:
     with pytest.warns(DeprecationWarning, match="count_deletable_instances_by_status"):
         counted = client.jobs.count_instances_by_status(job["id"])
     assert counted == client.jobs.count_deletable_instances_by_status(job["id"])
+
+
+@pytest.mark.parametrize("folder", ["", "/dev/null/x", "/proc/none"])
+def test_an_export_that_can_be_noted_nowhere_ends_with_its_own_error(client: Any, tmp_path: Path, folder: str) -> None:
+    with pytest.raises(errors.SaagieNotFound):
+        client.jobs.export(str(uuid.uuid4()), str(tmp_path), folder)
+
+
+def test_a_folder_that_can_not_be_written_is_our_error(client: Any, job: Any) -> None:
+    with pytest.raises(errors.SaagieValidationError, match=r"/dev/null/x.*Not a directory"):
+        client.jobs.export(job["id"], "/dev/null/x")
+
+
+@pytest.mark.parametrize(
+    "name", ["naïve 任务 🐍.py", "a b'\"%20&?#.py", "-rf", "{file}", "job.json", ".hidden", "x" * 255]
+)
+def test_files_of_any_name_come_back_by_export_and_import(client: Any, job: Any, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    file.write_text("print('odd')")
+    client.jobs.upgrade(job["id"], str(file))
+    client.jobs.export(job["id"], str(tmp_path / "out"), versions_only_current=True)
+    folder = tmp_path / "out" / job["id"]
+    (exported,) = (folder / "version" / "3").iterdir()  # the emulator gives files plain names
+    assert exported.read_text() == "print('odd')"
+    described = json.loads((folder / "job.json").read_text())
+    (folder / "job.json").write_text(json.dumps({**described, "name": f"odd {uuid.uuid4()}"}))
+    assert client.jobs.import_from_json(job["project_id"], str(folder))
+
+
+def test_what_is_no_text_can_be_exported_all_the_same(tmp_path: Path) -> None:
+    """JSON can hold half a character, which UTF-8 can't."""
+    transfer._write_folder(None, tmp_path, "a-job", {"description": "\ud800"})  # type: ignore[arg-type]  # sends nothing
+    assert json.loads((tmp_path / "a-job" / "job.json").read_text()) == {"description": "\ud800"}
+    with pytest.raises(errors.SaagieProtocolError, match="no name of a file"):
+        transfer.plain_name("\ud800.py", "the file")
