@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import ssl
 import time
@@ -97,8 +98,7 @@ class Session:
         self._has_token = False
         self.clock_ahead: float | None = None
         self._http = requests.Session()
-        for scheme in ("https://", "http://"):
-            self._http.mount(scheme, _LargePieces())
+        self._connect_anew()
         # The environment must not change what the connection says: REQUESTS_CA_BUNDLE, proxies, .netrc.
         self._http.trust_env = False
         if isinstance(settings.verify, str):  # requests would take a file that is no bundle for a lost answer
@@ -123,6 +123,16 @@ class Session:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+
+    def _connect_anew(self) -> None:
+        self._process = os.getpid()
+        for scheme in ("https://", "http://"):
+            self._http.mount(scheme, _LargePieces())
+
+    def _leave_parents_connections(self) -> None:
+        """After a fork both processes have the kept connections, and would read each other's answers."""
+        if self._process != os.getpid():
+            self._connect_anew()
 
     @property
     def request_limit(self) -> float:
@@ -172,6 +182,7 @@ class Session:
         :raises SaagieError: the kind that fits.
         """
         is_mutation = document(call.operation).is_mutation
+        self._leave_parents_connections()
         self.log_in(anew=False)
         outcome = self._repeat(lambda: self._with_token(lambda: self._exchange(call)), is_mutation=is_mutation)
         return core.meaning(call.operation, outcome, self.settings, is_mutation=is_mutation)
@@ -184,6 +195,7 @@ class Session:
         :raises SaagieError: the kind that fits.
         """
         core.check_download(path, self.settings)
+        self._leave_parents_connections()
         self.log_in(anew=False)
         outcome = self._repeat(lambda: self._with_token(lambda: self._exchange_download(path)), is_mutation=False)
         if not isinstance(outcome, _Stream):

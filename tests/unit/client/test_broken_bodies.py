@@ -6,7 +6,10 @@ The server counts: no change is sent twice, but where the platform surely has no
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +34,7 @@ from tests.unit.client.scripted_server import Scripted, http, scripted_server
 from tests.unit.client.test_broken_answers import EVERY_CALL, ID
 
 Transport = Callable[..., list[Any]]
+ROOT = Path(__file__).parents[3]
 JUNK = b"\x00junk\xff" * (10 * 1024 * 1024 // 6)
 RETRIES = 2
 TECHNOLOGY = {"__typename": "JobTechnology", "id": ID, "label": "Python", "available": True}
@@ -159,6 +163,29 @@ def test_calls_share_one_connection_and_one_login_and_ask_for_no_schema(transpor
     assert server.asked == {"login": 1, "jobInstance": 5}
     assert server.connections == 1
     assert b"__schema" not in server.seen
+
+
+FORKING = """
+import os, sys
+from airflow_provider_saagie.client import instances
+from airflow_provider_saagie.client.session import Session
+from airflow_provider_saagie.client.settings import read_settings
+extra = {"realm": "r", "platform_id": 1}
+session = Session(read_settings(host=sys.argv[1], login="me", password="secret", extra=extra))
+session.run(instances.get_instance(sys.argv[2]))
+if child := os.fork():
+    sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+session.run(instances.get_instance(sys.argv[2]))
+"""
+
+
+def test_a_process_that_is_forked_reads_no_answer_of_its_parent(server: Scripted) -> None:
+    """It keeps the token, but asks over a connection of its own."""
+    server.answers = [graphql({"data": {"jobInstance": {"id": ID}}})]
+    host = f"http://127.0.0.1:{server.port}"
+    subprocess.run([sys.executable, "-c", FORKING, host, ID], check=True, timeout=60, cwd=ROOT)
+    assert server.asked == {"login": 1, "jobInstance": 2}
+    assert server.connections == 2
 
 
 def test_a_token_that_runs_out_in_a_loop_is_renewed(transport: Transport, server: Scripted) -> None:
