@@ -35,7 +35,7 @@ def error_of_broken(operation: str, outcome: Broken, settings: Settings) -> Saag
     """
     kind = SaagieTimeout if outcome.fault in (Fault.TIMEOUT, Fault.CONNECT_TIMEOUT) else SaagieConnectionError
     advice = {
-        Fault.UNKNOWN_NAME: "check the connection's host.",
+        Fault.UNKNOWN_NAME: f"check the connection's host{' and its `proxy`' if settings.proxy else ''}.",
         Fault.TLS: _about_the_certificate(outcome.detail),
         Fault.TLS_BROKEN: "check that the connection's host and port speak https.",
         Fault.PROXY: "check the connection's `proxy`.",

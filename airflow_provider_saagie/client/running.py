@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_saagie.client import checks, instances
 from airflow_provider_saagie.client.calls import Pause, Steps
-from airflow_provider_saagie.client.status import UNKNOWN_GRACE, is_final
+from airflow_provider_saagie.client.looks import Looks
 from airflow_provider_saagie.exceptions import (
     SaagieError,
     SaagieInstanceGone,
@@ -74,30 +74,21 @@ def run_with_callback(
     started = yield from run(job_id)
     instance_id = str(started["runJob"]["id"])
     begin = now()
-    status, nulls = str(started["runJob"]["status"]), 0
-    unknown_since: float | None = None
+    looks = Looks(str(started["runJob"]["status"]))
     log.info("The job %s runs as the instance %s.", job_id, instance_id)
     while True:
         instance = yield from instances.read_instance(instance_id)
-        nulls = 0 if instance else nulls + 1
-        if nulls == 2:
+        if instance and instance.status != looks.status:
+            log.info("The instance %s is %s, after %.0f s.", instance_id, instance.status, now() - begin)
+        if looks.have_seen_its_end(instance, now()):
+            return looks.status, instance_id
+        if looks.is_gone:
             raise SaagieInstanceGone(f"The instance {instance_id} of the job {job_id} was deleted while it ran.")
-        if instance:
-            if instance.status != status:
-                log.info("The instance %s is %s, after %.0f s.", instance_id, instance.status, now() - begin)
-            status = instance.status
-            if status != "UNKNOWN":
-                unknown_since = None
-            elif unknown_since is None:
-                unknown_since = now()
-            believed = unknown_since is None or now() - unknown_since >= UNKNOWN_GRACE
-            if is_final(status) and believed:
-                return status, instance_id
         left = float("inf") if timeout == -1 else begin + timeout - now()
         if left <= 0:
             raise SaagieWaitTimeout(
-                f"The instance {instance_id} of the job {job_id} was still {status} after {timeout:g} s. It goes on; "
-                "stop it with jobs.stop() if it is not wanted any more.",
+                f"The instance {instance_id} of the job {job_id} was still {looks.status} after {timeout:g} s. It "
+                "goes on; stop it with jobs.stop() if it is not wanted any more.",
                 instance_id=instance_id,
             )
         yield Pause(min(freq, left))

@@ -46,8 +46,8 @@ PIECE = 128 * 1024
 
 # The most specific first: the first that fits wins. A test walks requests' exceptions, so that none is left out.
 FAULTS: tuple[tuple[type[BaseException], outcomes.Fault], ...] = (
-    (urllib3.exceptions.NameResolutionError, outcomes.Fault.UNKNOWN_NAME),
     (requests.exceptions.ProxyError, outcomes.Fault.PROXY),
+    (urllib3.exceptions.NameResolutionError, outcomes.Fault.UNKNOWN_NAME),
     (ssl.SSLCertVerificationError, outcomes.Fault.TLS),
     # requests raises the same error for a handshake as for a record that breaks while the answer comes.
     (requests.exceptions.SSLError, outcomes.Fault.TLS_BROKEN),
@@ -217,7 +217,6 @@ class Session:
         """
         if self._has_token and not anew:
             return
-        self._http.headers.pop("Authorization", None)
         self._has_token = False
         outcome = self._repeat(self._exchange_login, is_mutation=False)
         assert not isinstance(outcome, outcomes.Answer)  # noqa: S101 - a login is no GraphQL
@@ -297,7 +296,11 @@ class Session:
         headers, body = core.login_body(self.settings)
         try:
             answer = self._http.post(
-                self.settings.login_url, json=body, headers=headers, timeout=self._timeout, allow_redirects=False
+                self.settings.login_url,
+                json=body,
+                headers={**headers, "Authorization": None},  # requests takes None for "not this one"
+                timeout=self._timeout,
+                allow_redirects=False,
             )
         except (requests.exceptions.RequestException, OSError) as error:
             return _broken(error)

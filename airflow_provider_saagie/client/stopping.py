@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection
 from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.client.calls import Pause, Steps
 from airflow_provider_saagie.client.instances import JobInstance
-from airflow_provider_saagie.client.status import UNKNOWN_GRACE, is_final
+from airflow_provider_saagie.client.looks import Looks
+from airflow_provider_saagie.client.status import is_final
 from airflow_provider_saagie.exceptions import (
     SaagieApiError,
     SaagieInstanceGone,
@@ -94,32 +95,30 @@ def wait_for_ends(
     """
     begin, pause = now(), FIRST_PAUSE
     last: dict[str, JobInstance] = {}
-    unknown_since: dict[str, float] = {}
-    gone: set[str] = set()
-    pending = list(instance_ids)
+    looks = {instance_id: Looks("not to be seen") for instance_id in instance_ids}
+    pending = list(looks)
     while True:
         for instance_id in list(pending):
             instance = yield from instances.read_instance(instance_id)
+            is_over = looks[instance_id].have_seen_its_end(instance, now())
+            if looks[instance_id].is_gone:
+                raise SaagieInstanceGone(f"The instance {instance_id} was deleted while it was being stopped.")
             if instance is None:
-                if instance_id in gone:  # null twice: it can pass once
-                    raise SaagieInstanceGone(f"The instance {instance_id} was deleted while it was being stopped.")
-                gone.add(instance_id)
                 continue
-            gone.discard(instance_id)
             last[instance_id] = instance
-            if instance.status != "UNKNOWN":
-                unknown_since.pop(instance_id, None)
-            elif now() - unknown_since.setdefault(instance_id, now()) >= UNKNOWN_GRACE:
-                pending.remove(instance_id)
-                continue
-            if has_ended(instance):
+            if is_over or has_ended(instance):
                 log.info("The instance %s ended as %s.", _shown(instance), instance.status)
                 pending.remove(instance_id)
         if not pending:
-            return {instance_id: last[instance_id] for instance_id in instance_ids}
+            return last
         left = begin + timeout - now()
         if left <= 0:
-            raise SaagieWaitTimeout(_still_there(pending, last, timeout), instance_id=pending[0])
+            seen = ", ".join(f"{one} is {looks[one].status}" for one in pending)
+            raise SaagieWaitTimeout(
+                f"Asked to stop, but not ended after {timeout:g} s: {seen}. Look at it in Saagie; a longer "
+                "stop_timeout gives it more time.",
+                instance_id=pending[0],
+            )
         yield Pause(min(pause, left))
         pause = min(pause * 1.5, LONGEST_PAUSE)
 
@@ -133,14 +132,6 @@ def _read(instance_id: str) -> Steps[JobInstance]:
             operation="jobInstance",
         )
     return instance
-
-
-def _still_there(pending: list[str], last: dict[str, JobInstance], timeout: float) -> str:
-    seen = (f"{one} is {last[one].status if one in last else 'not to be seen'}" for one in pending)
-    return (
-        f"Asked to stop, but not ended after {timeout:g} s: {', '.join(seen)}. Look at it in Saagie; a longer "
-        "stop_timeout gives it more time."
-    )
 
 
 def _shown(instance: JobInstance) -> str:

@@ -24,7 +24,7 @@ __all__ = ["SaagieHook", "read_settings_async", "settings_of"]
 
 
 class SaagieHook(BaseHook):
-    """Talks to Saagie over an Airflow connection.
+    """Talks to Saagie over an Airflow connection. One thread at a time: where there are more, each makes its own.
 
     .. code-block:: python
 

@@ -163,6 +163,7 @@ def test_a_redirect_is_not_followed_but_named(
         ({"host": "https://no-such-host.invalid"}, errors.SaagieConnectionError, "could not be resolved"),
         ({"host": "http://127.0.0.1:1"}, errors.SaagieConnectionError, "refused"),
         ({"extra": {"proxy": "http://127.0.0.1:1"}}, errors.SaagieConnectionError, "proxy"),
+        ({"extra": {"proxy": "http://nowhere.invalid:1"}}, errors.SaagieConnectionError, "proxy"),
     ],
     ids=str,
 )
