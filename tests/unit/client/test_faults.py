@@ -30,6 +30,7 @@ from airflow_provider_saagie.client import (
 from airflow_provider_saagie.client.deployment import JobChange
 from airflow_provider_saagie.client.settings import read_settings
 from tests.unit.client.conftest import settings_for
+from tests.unit.client.test_tls import handler
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -216,22 +217,7 @@ def listening(tls: trustme.CA | None = None) -> Iterator[tuple[int, list[str]]]:
     """A server that answers as the platform does to `platform`, and remembers which paths were asked for."""
     heard: list[str] = []
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            heard.append(self.path)
-            self.rfile.read(int(self.headers["Content-Length"]))
-            is_login = self.path.endswith("authenticate")
-            body = b"token" if is_login else b'{"data": {"platform": {"id": 1, "name": null}}}'
-            self.send_response(200)
-            self.send_header("Content-Type", "text/plain" if is_login else "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(heard))
     server.handle_error = lambda *_: None  # type: ignore[method-assign]  # a refused handshake is what we test
     if tls is not None:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
