@@ -309,13 +309,13 @@ class _SelectorCount(TypedDict):
 class CountBySelectorAnswer(TypedDict):
     """What ``count_deletable_instances_by_status`` gives."""
 
-    countJobInstancesBySelector: list[_SelectorCount] | None
+    countJobInstancesBySelector: list[_SelectorCount]
 
 
 class CountByDateAnswer(TypedDict):
     """What ``count_deletable_instances_by_date`` gives."""
 
-    countJobInstancesByDate: int | None
+    countJobInstancesByDate: int
 
 
 class _InstanceDeletion(TypedDict):
@@ -371,7 +371,7 @@ class RollbackAnswer(TypedDict):
 class DeleteJobAnswer(TypedDict):
     """What ``delete`` gives."""
 
-    deleteJob: bool | None
+    deleteJob: bool
 
 
 class _Copy(TypedDict):

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_provider_saagie.client.jobs import Jobs
 
+ROOT = Path(__file__).parents[3]
 REFERENCE = Path(__file__).resolve().parents[4] / "shared" / "reference" / "jobs-api.txt"
 BEYOND = {"create": ["docker_info"], "upgrade": ["docker_info"], "create_or_upgrade": ["docker_info"]}
 SIGNATURE = re.compile(r"^(\w+)\(([^\n]*)\)(?: (?:Dict|str|bool))?#$", re.MULTILINE)
@@ -48,3 +49,9 @@ def test_parameters_and_defaults_are_the_references(name: str) -> None:
         if parameter.name not in BEYOND.get(name, []):
             default = None if parameter.default is inspect.Parameter.empty else repr(parameter.default)
             assert default == theirs[parameter.name], parameter.name
+
+
+def test_the_example_that_mypy_checks_calls_every_method() -> None:
+    example = (ROOT / "tests/typing/caller.py").read_text()
+    methods = [name for name, _ in inspect.getmembers(Jobs, inspect.isfunction) if not name.startswith("_")]
+    assert [name for name in methods if f"jobs.{name}(" not in example] == []
