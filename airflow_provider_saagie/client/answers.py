@@ -46,16 +46,17 @@ def known_rows(data: Mapping[str, Any], field: str, *, operation: str, what: str
     return rows(data, field)
 
 
-def changed(data: Mapping[str, Any], field: str, *, operation: str) -> Any:
+def changed(data: Mapping[str, Any], field: str, *, operation: str, kind: type = object) -> Any:
     """Take what the answer to a change gives.
 
-    :raises SaagieOutcomeUnknown: where it is null: the change may have been made all the same.
+    :param kind: what it should be.
+    :raises SaagieOutcomeUnknown: where it is null, or of another kind: the change may have been made all the same.
     """
     value = data.get(field)
-    if value is None:
+    if value is None or not isinstance(value, kind):
         raise SaagieOutcomeUnknown(
-            f"{operation} was answered with null for `{field}`, and without an error, so it may have happened: look "
-            "at the platform before you repeat it.",
+            f"{operation} was answered with {_kind_of(value)} for `{field}`, and without an error, so it may have "
+            "happened: look at the platform before you repeat it.",
             operation=operation,
         )
     return value
@@ -76,7 +77,11 @@ def needed(data: Mapping[str, Any], *path: str, operation: str) -> Any:
 
 def _unexpected(operation: str, field: str, found: object) -> SaagieProtocolError:
     return SaagieProtocolError(
-        f"{operation}: the answer has {type(found).__name__ if found is not None else 'null'} for `{field}`, "
+        f"{operation}: the answer has {_kind_of(found)} for `{field}`, "
         "which no sound answer has. Try again; if it stays, tell the platform's administrator.",
         operation=operation,
     )
+
+
+def _kind_of(value: object) -> str:
+    return "null" if value is None else type(value).__name__

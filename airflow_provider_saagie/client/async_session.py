@@ -98,7 +98,7 @@ class AsyncSession:
                     except SaagieError as error:
                         step = steps.throw(error)
                     else:
-                        step = core.advance(steps, data)
+                        step = core.advance(steps, data, after=step)
             except StopIteration as end:
                 result: T = end.value
                 return result
@@ -199,7 +199,7 @@ class AsyncSession:
             return _outcome_of(error.__cause__ or error)
         except (AttributeError, TypeError):  # JSON, but no object: gql does not expect that
             return outcomes.Refused(200)
-        return outcomes.Answer(result.data, tuple(result.errors or ()))  # type: ignore[arg-type]  # as sent: plain dicts
+        return outcomes.answer_of(result.data, result.errors)
 
     async def _exchange_text(self, body: dict[str, Any], token: str) -> Outcome:
         try:
@@ -209,13 +209,13 @@ class AsyncSession:
                 answer = await response.json(content_type=None)
         except outcomes.NotGraphQL as error:
             return error.refused
-        except ValueError:  # no JSON
+        except (ValueError, RecursionError):  # no JSON, or brackets without end
             return outcomes.Refused(200)
         except (aiohttp.ClientError, OSError) as error:
             return _broken(error)
         if not isinstance(answer, dict) or not answer.keys() & {"data", "errors"}:
             return outcomes.Refused(200)
-        return outcomes.Answer(answer.get("data"), tuple(answer.get("errors") or ()))
+        return outcomes.answer_of(answer.get("data"), answer.get("errors"))
 
     async def _exchange_login(self) -> outcomes.Refused | outcomes.Broken:
         headers, body = core.login_body(self.settings)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypedDict
 from urllib.parse import urlsplit
 
 from airflow_provider_saagie.client.calls import Call, Pause, Steps
+from airflow_provider_saagie.client.documents import document
 from airflow_provider_saagie.client.outcomes import Answer, Broken, Fault, Outcome, Refused
 from airflow_provider_saagie.client.redaction import shown
 from airflow_provider_saagie.client.refusals import error_of_answer, error_of_broken, error_of_refused
@@ -58,11 +59,12 @@ def meaning(operation: str, outcome: Outcome, settings: Settings, *, is_mutation
     :raises SaagieError: the kind that fits; see ``exceptions.py``.
     """
     match outcome:
-        case Answer(data=data, errors=()) if data is not None:
+        case Answer(data=data, errors=()) if isinstance(data, dict):
             return data
         case Answer(errors=()):
             lost: SaagieError = SaagieProtocolError(
-                f"{operation} on {settings.base_url} was answered with neither data nor errors.",
+                f"{operation} on {settings.base_url} was answered with neither data nor errors that can be read. "
+                "Try again; if it stays, tell the platform's administrator.",
                 operation=operation,
                 host=settings.base_url,
                 status=200,
@@ -70,7 +72,7 @@ def meaning(operation: str, outcome: Outcome, settings: Settings, *, is_mutation
         case Answer(data=data, errors=errors):
             lost = error_of_answer(operation, errors, settings)
             # An error about a part of the answer does not undo a change whose other part came back.
-            if not (data and any(value is not None for value in data.values())):
+            if not (isinstance(data, dict) and any(value is not None for value in data.values())):
                 raise lost
         case Broken():
             lost = error_of_broken(operation, outcome, settings)
@@ -85,20 +87,29 @@ def meaning(operation: str, outcome: Outcome, settings: Settings, *, is_mutation
     raise lost
 
 
-def advance(steps: Steps[Any], data: dict[str, Any]) -> Call | Pause:
+def advance(steps: Steps[Any], data: dict[str, Any], *, after: Call | Pause) -> Call | Pause:
     """Hand an answer's data to a client method, and give its next step.
 
+    :param after: the step that the data came of.
     :raises StopIteration: with its result, where it has ended.
     :raises SaagieProtocolError: where the data has another shape than the schema's.
+    :raises SaagieOutcomeUnknown: where that is the answer to a change.
     """
     try:
         return steps.send(data)
     except SaagieError:
         raise
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        operation = after.operation if isinstance(after, Call) else None
+        what = (
+            f"{operation}: the answer has another shape than the published schema's ({type(error).__name__}: {error})"
+        )
+        if operation and document(operation).is_mutation:
+            raise SaagieOutcomeUnknown(
+                f"{what}, so it may have happened: look at the platform before you repeat it.", operation=operation
+            ) from error
         raise SaagieProtocolError(
-            f"The answer has another shape than the published schema's ({type(error).__name__}: {error}). Is the "
-            "connection's host a Saagie platform?"
+            f"{what}. Is the connection's host a Saagie platform?", operation=operation
         ) from error
 
 

@@ -117,15 +117,17 @@ def list_instances(job_id: str, *, limit: int, skip: int = 0) -> Steps[list[JobI
 
 def list_newer(job_id: str, number: int) -> Steps[list[JobInstance]]:
     """Read a job's instances above a number, with the time when each was made (``job.instances``)."""
-    found: list[JobInstance] = []
+    found: dict[str, JobInstance] = {}
+    skip = 0
     while True:
-        variables = {"jobId": checks.identifier("job_id", job_id), "limit": PAGE, "skip": len(found)}
+        variables = {"jobId": checks.identifier("job_id", job_id), "limit": PAGE, "skip": skip}
         data = yield Call("submittedInstances", variables)
         job = answers.known(data, "job", operation="submittedInstances", what=f"job {job_id}")
         page = [JobInstance.from_answer(row) for row in answers.rows(job, "instances")]
-        found += page
+        found |= {one.id: one for one in page}  # instances that start meanwhile move the pages: none counts twice
         if len(page) < PAGE or any(one.number is not None and one.number <= number for one in page):
-            return [one for one in found if one.number is None or one.number > number]
+            return [one for one in found.values() if one.number is None or one.number > number]
+        skip += PAGE
 
 
 def run(job_id: str, *, before_send: Callable[[], None] | None = None) -> Steps[dict[str, Any]]:
@@ -135,8 +137,8 @@ def run(job_id: str, *, before_send: Callable[[], None] | None = None) -> Steps[
     :raises SaagieOutcomeUnknown: where the answer was lost: look at the job's instances before you try again.
     """
     data = yield Call("runJob", {"jobId": checks.identifier("job_id", job_id)}, before_send=before_send)
-    started = answers.changed(data, "runJob", operation="runJob")
-    answers.changed(started, "id", operation="runJob")
+    started = answers.changed(data, "runJob", operation="runJob", kind=dict)
+    answers.changed(started, "id", operation="runJob", kind=str)
     return {"runJob": {"id": started["id"], "status": with_status(started)["status"]}}
 
 

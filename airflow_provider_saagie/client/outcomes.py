@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-__all__ = ["Answer", "Broken", "Fault", "NotGraphQL", "Outcome", "Refused", "is_not_graphql"]
+__all__ = ["Answer", "Broken", "Fault", "NotGraphQL", "Outcome", "Refused", "answer_of", "is_not_graphql"]
 
 
 class Fault(enum.Enum):
@@ -67,6 +67,12 @@ class Broken:
 
     fault: Fault
     detail: str = ""
+
+
+def answer_of(data: Any, errors: Any) -> Answer:
+    """Take an answer as it came, of whatever shape: what stands for ``errors`` and is no list counts as one error."""
+    several = errors if isinstance(errors, list) else [errors] if errors else []
+    return Answer(data, tuple(several))
 
 
 Outcome: TypeAlias = Answer | Refused | Broken

@@ -162,7 +162,7 @@ class Session:
                     except SaagieError as error:
                         step = steps.throw(error)
                     else:
-                        step = core.advance(steps, data)
+                        step = core.advance(steps, data, after=step)
             except StopIteration as end:
                 result: T = end.value
                 return result
@@ -260,7 +260,7 @@ class Session:
             return _outcome_of(error.__cause__ or error)
         except (AttributeError, TypeError):  # JSON, but no object: gql does not expect that
             return outcomes.Refused(200)
-        return outcomes.Answer(result.data, tuple(result.errors or ()))  # type: ignore[arg-type]  # as sent: plain dicts
+        return outcomes.answer_of(result.data, result.errors)
 
     def _send_with_file(self, transport: RequestsHTTPTransport, call: Call, upload: Upload) -> ExecutionResult:
         try:

@@ -70,7 +70,7 @@ def drive(steps: Any, answer: Callable[[Call], dict[str, Any]], most: int = 12) 
         for _ in range(most):
             assert isinstance(step, Call)
             json.dumps(dict(step.variables))
-            step = core.advance(steps, answer(step))
+            step = core.advance(steps, answer(step), after=step)
     except StopIteration as end:
         return end.value
     finally:

@@ -5,6 +5,7 @@ The server counts: no change is sent twice, but where the platform surely has no
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider_saagie.client import definitions, deployment, instances, running
+from airflow_provider_saagie.client import core, definitions, deployment, instances, outcomes, running
+from airflow_provider_saagie.client.async_session import AsyncSession
 from airflow_provider_saagie.client.documents import document
 from airflow_provider_saagie.client.session import PIECE, Session
 from airflow_provider_saagie.client.settings import Settings, read_settings
@@ -31,7 +33,7 @@ from airflow_provider_saagie.exceptions import (
 )
 from tests.unit.client import scripted_server as scripting
 from tests.unit.client.scripted_server import Scripted, http, scripted_server
-from tests.unit.client.test_broken_answers import EVERY_CALL, ID
+from tests.unit.client.test_broken_answers import EVERY_CALL, ID, drive
 
 Transport = Callable[..., list[Any]]
 ROOT = Path(__file__).parents[3]
@@ -80,7 +82,12 @@ LOST, REFUSED = SaagieOutcomeUnknown, SaagieError
 BROKEN: dict[str, tuple[bytes, type[SaagieError], int]] = {
     "errors without data": (graphql({"errors": [{"message": "no"}]}), SaagieApiError, 1),
     "errors beside null": (graphql({"data": None, "errors": [{"message": "no"}]}), SaagieApiError, 1),
+    "errors that are a number": (graphql({"errors": 5}), SaagieApiError, 1),
+    "errors that are an object": (graphql({"data": None, "errors": {"message": "no"}}), SaagieApiError, 1),
     "neither": (graphql({}), LOST, 1),
+    "data that is a number": (graphql({"data": 5}), LOST, 1),
+    "data that is a list": (graphql({"data": [5]}), LOST, 1),
+    "brackets without end": (http(200, b"[" * 200_000), LOST, 1),
     "data that is null": (graphql({"data": None}), LOST, 1),
     "a list": (graphql([]), LOST, 1),
     "a text": (graphql("x"), LOST, 1),
@@ -138,6 +145,18 @@ def test_a_change_that_is_answered_by_it_is_our_error_and_not_made_twice(
         assert server.asked[operation] == most, (call, server.asked)
         assert len(str(caught.value)) < 1000
         assert operation in str(caught.value), call
+
+
+@pytest.mark.parametrize(
+    "started", [5, [], {}, {"id": 5}, {"id": float("nan")}, {"id": ID, "history": [1]}, {"id": ID, "history": "x"}]
+)
+def test_a_run_that_is_answered_in_another_shape_may_have_started(
+    transport: Transport, server: Scripted, started: object
+) -> None:
+    server.answers = [graphql({"data": {"runJob": started}})]
+    with pytest.raises(SaagieOutcomeUnknown, match=r"runJob.*may have happened: look at"):
+        transport(settings_of(server), running.run(ID))
+    assert server.asked["runJob"] == 1
 
 
 @pytest.mark.parametrize("name", BROKEN)
@@ -281,3 +300,26 @@ def test_a_change_in_two_parts_says_what_is_done(
     with pytest.raises(kind, match=rf"editJob.*{ID} has got its version 2"):
         transport(settings_of(server), deployment.create_or_upgrade(ID, deployment.JobChange(job_name="a")))
     assert (server.asked["addJobVersion"], server.asked["editJob"]) == (1, 1)
+
+
+@pytest.mark.parametrize("body", [b"[" * 200_000, b'{"errors": 5}', b'{"data": 5, "errors": true}'])
+def test_a_batch_that_is_answered_by_it_has_an_outcome(server: Scripted, body: bytes) -> None:
+    """The watcher sends its own text, and takes outcomes as they are."""
+    server.answers = [http(200, body)]
+
+    async def ask() -> outcomes.Outcome:
+        async with AsyncSession(settings_of(server)) as session:
+            return await session.send_text("watchInstances", "query watchInstances { platform { id } }", {})
+
+    outcome = asyncio.run(ask())
+    with pytest.raises(SaagieError, match="watchInstances"):
+        core.meaning("watchInstances", outcome, settings_of(server), is_mutation=False)
+
+
+def test_instances_that_start_meanwhile_are_counted_once() -> None:
+    """They move the pages: the last of the first page is the first of the second."""
+    pages = [range(200, 100, -1), range(101, 1, -1), range(1, 0, -1)]
+    rows = [[{"id": f"instance {number}", "number": number} for number in page] for page in pages]
+    supply = iter(rows)
+    found = drive(instances.list_newer(ID, 0), lambda _: {"job": {"instances": next(supply)}})
+    assert sorted(one.number for one in found) == list(range(1, 201))

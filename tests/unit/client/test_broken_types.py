@@ -51,14 +51,13 @@ def test_waiting_for_an_end_survives_whatever_is_answered(answers: list[Any]) ->
     steps = running.run_with_callback(ID, 1, 30, now=lambda: clock[0])
     started = {"runJob": {"id": ID, "history": {"currentStatus": {"status": "REQUESTED"}}}}
     try:
-        next(steps)
-        step = core.advance(steps, started)
+        step = core.advance(steps, started, after=next(steps))
         while True:
             if isinstance(step, Pause):
                 clock[0] += step.seconds
-                step = core.advance(steps, {})
+                step = core.advance(steps, {}, after=step)
             else:
-                step = core.advance(steps, {"jobInstance": next(supply, None)})
+                step = core.advance(steps, {"jobInstance": next(supply, None)}, after=step)
     except StopIteration as end:
         assert end.value[1] == ID  # noqa: PT017 - how steps give their result
     except SaagieError as error:

@@ -44,7 +44,7 @@ class Saagie:
         step = next(steps)
         try:
             while True:
-                step = core.advance(steps, self(step))
+                step = core.advance(steps, self(step), after=step)
         except StopIteration as end:
             return end.value
 
