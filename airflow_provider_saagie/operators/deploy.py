@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_saagie.exceptions import SaagieValidationError
-from airflow_provider_saagie.operators.saagie_task import SaagieTask, show_link
+from airflow_provider_saagie.operators.saagie_task import SaagieTask, project_page, show_link
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -148,6 +148,8 @@ class SaagieCreateOrUpgradeJobOperator(SaagieTask):
         with _local_file(self.file, beside=Path(context["dag"].fileloc).parent) as file:
             change = self._change(file)
             job_id = client.session.run(find_by_name(self.job_name, project_id))
+            url = client.settings.job_url(project_id, job_id or "")
+            show_link(context, url if job_id else project_page(url))  # until there is a job to show
             if job_id and self.skip_unchanged and (version := self._unchanged_version(job_id, change)) is not None:
                 self.log.info("The job %r is already like that (version %s): left alone.", self.job_name, version)
                 return self._done(context, project_id, job_id, version=version, changed=False)

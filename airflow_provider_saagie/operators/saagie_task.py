@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.providers.common.compat.sdk import BaseOperator
 
-from airflow_provider_saagie.links.saagie import URL_XCOM_KEY, SaagieLink
+from airflow_provider_saagie.links.saagie import URL_XCOM_KEY, SaagieLink, ShowsLink
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["SaagieTask", "project_page", "show_link"]
 
 
-class SaagieTask(BaseOperator):
+class SaagieTask(ShowsLink, BaseOperator):
     """A task that talks to Saagie.
 
     :param saagie_conn_id: the connection's id (templated).
@@ -45,4 +45,7 @@ def project_page(job_url: str) -> str:
 
 def show_link(context: Context, url: str) -> None:
     """Give the task its "Open in Saagie" button now, rather than at its end."""
-    context["ti"].xcom_push(key=URL_XCOM_KEY, value=url)
+    ti = context["ti"]
+    ti.xcom_push(key=URL_XCOM_KEY, value=url)
+    if isinstance(ti.task, ShowsLink):
+        ti.task.shown_link = url

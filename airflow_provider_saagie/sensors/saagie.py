@@ -18,7 +18,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_saagie.exceptions import SaagieError, SaagieInstanceGone, SaagieValidationError
-from airflow_provider_saagie.links.saagie import SaagieLink
+from airflow_provider_saagie.links.saagie import SaagieLink, ShowsLink
 from airflow_provider_saagie.operators.job_reference import JOB_FIELDS, find_job
 from airflow_provider_saagie.operators.saagie_task import show_link
 
@@ -33,7 +33,7 @@ __all__ = ["SaagieJobInstanceSensor"]
 BACKSTOP = 60.0
 
 
-class SaagieJobInstanceSensor(BaseSensorOperator):
+class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
     """Wait for an instance of a Saagie job to come to one of some statuses; it never stops what it watches.
 
     The instance is named by ``instance_id``; or it is the latest of a job, which is named as in
