@@ -29,6 +29,7 @@ from airflow_provider_saagie.operators.saagie_task import SaagieTask, show_link
 
 if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.openlineage.extractors import OperatorLineage
 
     from airflow_provider_saagie.client.run_once import Taken
     from airflow_provider_saagie.client.settings import Settings
@@ -128,6 +129,7 @@ class SaagieRunJobOperator(SaagieTask):
         self.skip_on = skip_on
         self.stream_logs = stream_logs
         self._running: tuple[Settings, Submission] | None = None
+        self._mine: Submission | None = None
         self._killed = False
 
     def execute(self, context: Context) -> str:
@@ -150,6 +152,7 @@ class SaagieRunJobOperator(SaagieTask):
             raise
         mine = taken.submission
         self._running = (self.hook.settings, mine)
+        self._mine = mine
         if self._killed:  # while runJob was under way: only now is there something to stop
             self.on_kill()
         try:
@@ -175,6 +178,7 @@ class SaagieRunJobOperator(SaagieTask):
         if mine is None or mine.instance_id != found.instance_id:
             mine = run_record.from_event(found)
         self._running = None  # from here on there is nothing left to stop
+        self._mine = mine
         if found.status == "timeout":
             self._end_at_deadline(found, mine)
         if found.instance_status is not None:
@@ -187,7 +191,7 @@ class SaagieRunJobOperator(SaagieTask):
         """Stop the instance also where Airflow's own backstop ends the deferral, or the trigger broke."""
         if next_method != "__fail__":
             return super().resume_execution(next_method, next_kwargs, context)
-        mine = run_record.load(context)
+        self._mine = mine = run_record.load(context)
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except Exception as error:
@@ -208,6 +212,24 @@ class SaagieRunJobOperator(SaagieTask):
         self._running = None
         if mine.owned:
             own_instance.stop(own_instance.quick(settings), mine, "the task was killed", self.log)
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
+        """Tell OpenLineage which job it is. Its provider's listener calls this, where it is installed."""
+        from airflow_provider_saagie.operators import lineage
+
+        return lineage.of_job(self)
+
+    def get_openlineage_facets_on_complete(self, task_instance: object) -> OperatorLineage[Any, Any]:  # noqa: ARG002 - Airflow's
+        """Tell OpenLineage which version of the job ran, and where to look at the instance."""
+        from airflow_provider_saagie.operators import lineage
+
+        if self._mine is None or self._mine.instance_id is None:
+            return lineage.of_job(self)
+        return lineage.of_run(self.hook.settings, self._mine, self.log)
+
+    def get_openlineage_facets_on_failure(self, task_instance: object) -> OperatorLineage[Any, Any]:
+        """Tell OpenLineage the same of a task that failed, as far as it got."""
+        return self.get_openlineage_facets_on_complete(task_instance)
 
     def _check(self) -> None:
         """Check what no template fills, before the job is started: a mistake must not leave an instance behind."""

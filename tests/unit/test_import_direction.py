@@ -67,7 +67,13 @@ def test_only_the_client_speaks_http_and_graphql() -> None:
 
 
 def test_inner_names_of_airflow_stand_in_one_module() -> None:
-    public = ("airflow.providers.common.compat", "airflow.sdk", "airflow.triggers.base", "airflow.providers.standard")
+    public = (
+        "airflow.providers.common.compat",
+        "airflow.providers.openlineage.extractors",
+        "airflow.providers.standard",
+        "airflow.sdk",
+        "airflow.triggers.base",
+    )
     for path in PACKAGE.rglob("*.py"):
         if path.name != "airflow_compat.py":
             names = {name for name in imports(path) if name.split(".")[0] == "airflow"}
@@ -83,7 +89,7 @@ def loaded_by(code: str) -> set[str]:
 @pytest.mark.parametrize("module", ["operators.saagie", "sensors.saagie", "triggers.saagie", "links.saagie"])
 def test_a_dag_file_loads_nothing_heavy_through_us(module: str) -> None:
     loaded = loaded_by(f"import airflow.sdk, airflow.triggers.base\nbefore = set(sys.modules)\nimport {NAME}.{module}")
-    assert not {name for name in loaded if name.split(".")[0] in HEAVY}
+    assert not {name for name in loaded if name.split(".")[0] in (*HEAVY, "openlineage")}
 
 
 def test_the_package_and_the_providers_info_load_nothing() -> None:

@@ -26,6 +26,8 @@ def test_the_package_gives_every_name_that_it_lists() -> None:
 
 @pytest.mark.parametrize("name", FACES)
 def test_every_module_lists_what_it_gives(name: str) -> None:
+    if name.endswith(".operators.lineage"):
+        pytest.importorskip("airflow.providers.openlineage", reason="it needs the extra `openlineage`")
     module = importlib.import_module(name)
     for public in module.__all__:
         assert getattr(module, public) is not None
