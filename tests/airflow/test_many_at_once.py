@@ -1,0 +1,105 @@
+"""Many tasks at once on a real Airflow: each log holds its own job's lines; a pool bounds what is on its way."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_saagie.client import instances
+from tests.airflow.saagie_side import SaagieSide, wait_until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_provider_saagie.client.instances import JobInstance
+    from scripts.airflow_api import AirflowApi
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
+MANY, LINES, SLOTS = 50, 20, 2
+# Prints half of its lines, waits until the test has seen all instances run at once, and prints the rest.
+SAYS_WHO_IT_IS = """
+say() {{ for number in $(seq $1 $2); do echo "$SAAGIE_JOB_INSTANCE_ID says $number"; done; }}
+say 1 {half}
+while [ ! -e {go} ]; do sleep 2; done
+say {next} {all}
+"""
+
+
+def mapped(airflow: AirflowApi, dag_id: str, run_id: str, task_id: str) -> list[dict[str, Any]]:
+    """Give a run's mapped tasks, more of them than a page has."""
+    path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/listMapped"
+    found = airflow.call("GET", path, params={"limit": 2 * MANY})["task_instances"]
+    return sorted(found, key=lambda task: task["map_index"])
+
+
+@pytest.mark.timeout(600)
+def test_fifty_tasks_at_once_each_have_their_own_jobs_lines_in_order(
+    airflow: AirflowApi, saagie: SaagieSide, tmp_path: Path
+) -> None:
+    go, file = tmp_path / "go", tmp_path / "says.sh"
+    file.write_text(SAYS_WHO_IT_IS.format(go=go, half=LINES // 2, next=LINES // 2 + 1, all=LINES))
+    made = saagie.client.jobs.create(
+        "Says who it is", saagie.client.get_project_id("Demo"), file=str(file), technology="bash",
+        runtime_version="debian12-bookworm", command_line="bash {file}",
+    )  # fmt: skip
+    job_id = made["data"]["createJob"]["id"]
+    airflow.wait_for_dag("many_at_once")
+    run_id = airflow.trigger("many_at_once", {"job_id": job_id, "tasks": MANY})
+
+    def all_wait() -> bool:
+        tasks = mapped(airflow, "many_at_once", run_id, "run")
+        return len([task for task in tasks if task["state"] == "deferred"]) == MANY
+
+    try:
+        wait_until(all_wait, 300, "all of them wait at once")
+        begun = saagie.client.session.run(instances.list_instances(job_id, limit=2 * MANY))
+        assert [one.status for one in begun] == ["RUNNING"] * MANY
+    finally:
+        go.touch()
+    assert airflow.wait_for_run("many_at_once", run_id, seconds=200) == "success"
+
+    seen = set()
+    for index in range(MANY):
+        instance_id = airflow.xcom("many_at_once", run_id, "run", map_index=index)
+        log = airflow.log_text("many_at_once", run_id, "run", map_index=index)
+        lines = re.findall(r"\[job\] (.*)", log)
+        assert lines == [f"{instance_id} says {number}" for number in range(1, LINES + 1)], log
+        seen.add(instance_id)
+    assert seen == {one.id for one in begun}
+
+
+def most_at_once(found: list[JobInstance]) -> int:
+    """Say how many instances were on their way at the same time, by their own times."""
+    changes = []
+    for one in found:
+        begin, end = datetime.fromisoformat(str(one.created_at)), datetime.fromisoformat(str(one.end_time))
+        changes += [(begin, 1), (end, -1)]
+    now = most = 0
+    for _, change in sorted(changes):
+        now += change
+        most = max(most, now)
+    return most
+
+
+@pytest.mark.timeout(300)
+def test_a_pool_that_counts_deferred_tasks_bounds_the_instances_on_their_way(
+    airflow: AirflowApi, saagie: SaagieSide
+) -> None:
+    pool = {"name": "saagie", "slots": SLOTS, "include_deferred": True}
+    airflow.call("POST", "pools", json=pool)
+    airflow.wait_for_dag("saagie_many_jobs")
+    run_id = airflow.trigger("saagie_many_jobs")
+
+    assert airflow.wait_for_run("saagie_many_jobs", run_id, seconds=240) == "success"
+
+    job_ids = [airflow.xcom("saagie_many_jobs", run_id, "deploy", map_index=index) for index in range(6)]
+    found = [one for job_id in job_ids for one in saagie.client.session.run(instances.list_newer(job_id, 0))]
+    assert len(found) == 6
+    assert {one.status for one in found} == {"SUCCEEDED"}
+    assert most_at_once(found) == SLOTS
+    described = saagie.client.jobs.get_info(job_ids[-1])["job"]["description"]
+    assert described == "29% of all visitors"
