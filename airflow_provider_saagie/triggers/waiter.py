@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -79,6 +80,7 @@ class Asked:
     nulls: int = 0
     error_since: float | None = None
     asked_alone: bool = False
+    last_line_at: float | None = None
 
     @property
     def endless(self) -> bool:
@@ -94,6 +96,7 @@ class Asked:
         """Log a line into the waiter's own log, from wherever."""
         if not self.left:
             self.context.run(self.log.log, level, message, *args)
+            self.last_line_at = time.monotonic()
 
     def settle(self, verdict: Verdict) -> None:
         """End the waiting, if it has not ended yet."""
