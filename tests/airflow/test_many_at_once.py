@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from airflow_provider_saagie import job_log
 from airflow_provider_saagie.client import instances
 from tests.airflow.saagie_side import SaagieSide, wait_until
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 MANY, LINES, SLOTS = 50, 20, 2
+UNREAD = job_log.not_all_read("")
 # Prints half of its lines, waits until the test has seen all instances run at once, and prints the rest.
 SAYS_WHO_IT_IS = """
 say() {{ for number in $(seq $1 $2); do echo "$SAAGIE_JOB_INSTANCE_ID says $number"; done; }}
@@ -66,8 +68,11 @@ def test_fifty_tasks_at_once_each_have_their_own_jobs_lines_in_order(
     for index in range(MANY):
         instance_id = airflow.xcom("many_at_once", run_id, "run", map_index=index)
         log = airflow.log_text("many_at_once", run_id, "run", map_index=index)
+        said = [f"{instance_id} says {number}" for number in range(1, LINES + 1)]
         lines = re.findall(r"\[job\] (.*)", log)
-        assert lines == [f"{instance_id} says {number}" for number in range(1, LINES + 1)], log
+        if UNREAD in log:  # after three seconds a task ends without the last lines, and says so
+            said = said[: len(lines)]
+        assert lines == said, log
         seen.add(instance_id)
     assert seen == {one.id for one in begun}
 
