@@ -12,6 +12,8 @@ It needs a connection `saagie_default`, a project named `Demo`, and a pool `saag
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from airflow.sdk import DAG, task
 
 from airflow_provider_saagie.hooks.saagie import SaagieHook
@@ -19,7 +21,14 @@ from airflow_provider_saagie.operators.saagie import SaagieCreateOrUpgradeJobOpe
 
 CITIES = ["Lille", "Lyon", "Nantes", "Paris", "Rouen", "Strasbourg"]
 
-with DAG("saagie_many_jobs", schedule=None, catchup=False, tags=["saagie", "example"], doc_md=__doc__):
+with DAG(
+    "saagie_many_jobs",
+    schedule=None,
+    catchup=False,
+    default_args={"retries": 2, "retry_delay": timedelta(seconds=5)},
+    tags=["saagie", "example"],
+    doc_md=__doc__,
+):
     deploy = SaagieCreateOrUpgradeJobOperator.partial(
         task_id="deploy",
         project_name="Demo",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG
@@ -21,7 +22,8 @@ from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
 FOLDER = "{{ dag_run.conf['folder'] }}"
 NAMES = ["Links a", "Links b"]
 IN_DEMO: dict[str, Any] = {"project_name": "Demo", "do_xcom_push": False}
-WAITS: dict[str, Any] = {"deferrable": True}
+# Airflow fails a task whose trigger fires before the scheduler has heard of its deferral: a busy machine's race.
+WAITS: dict[str, Any] = {"deferrable": True, "retries": 2, "retry_delay": timedelta(seconds=1)}
 
 with DAG("links", schedule=None):
     deploy = SaagieCreateOrUpgradeJobOperator.partial(
