@@ -86,6 +86,11 @@ _PLATFORM = Outcome(
     exceptions.SaagieInfrastructureError,
     "The platform ended it, not the job: a retry may do; if not, ask the platform's administrator.",
 )
+_LOST = Outcome(
+    Meaning.RETRY,
+    exceptions.SaagieInfrastructureError,
+    "The platform has lost sight of it, and it may still run: look at it in Saagie. A retry stops it first.",
+)
 _IMAGE_PULL = Outcome(
     Meaning.RETRY,
     exceptions.SaagieInfrastructureError,
@@ -124,7 +129,7 @@ OUTCOMES: dict[tuple[InstanceStatus, str | None], Outcome] = {
     (InstanceStatus.ERROR, "OUT_OF_MEMORY"): _MEMORY,
     (InstanceStatus.ERROR, "IMAGE_PULL_ERROR"): _IMAGE_PULL,
     (InstanceStatus.ERROR, "INVALID_IMAGE_NAME"): _IMAGE_NAME,
-    (InstanceStatus.UNKNOWN, None): _PLATFORM,
+    (InstanceStatus.UNKNOWN, None): _LOST,
     (InstanceStatus.KILLED, None): _KILLED,
     (InstanceStatus.SKIPPED, None): _SKIPPED,
 }
@@ -155,6 +160,8 @@ def outcome_of(
     row = OUTCOMES.get((status, instance.reason)) or OUTCOMES[(status, None)]
     if not status.is_good and (instance.status in skip_on or (instance.reason and instance.reason in skip_on)):
         return Outcome(Meaning.SKIP, row.error, row.advice)
-    if status is InstanceStatus.KILLED and (retry_killed or stopped_by_us):
-        return Outcome(Meaning.RETRY, row.error, "It was stopped.")
+    if status is InstanceStatus.KILLED and stopped_by_us:
+        return Outcome(Meaning.RETRY, row.error, "The task itself had it stopped, since the task was killed.")
+    if status is InstanceStatus.KILLED and retry_killed:
+        return Outcome(Meaning.RETRY, row.error)
     return row

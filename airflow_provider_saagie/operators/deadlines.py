@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from airflow.providers.common.compat.sdk import Context
 
-__all__ = ["BACKSTOP", "Deadline", "earlier_deadline"]
+__all__ = ["BACKSTOP", "Deadline", "earlier_deadline", "time_passed"]
 
 BACKSTOP = 60.0
 """Seconds after our own deadline at which Airflow's ``defer(timeout=)`` fires, where the triggerer is stuck."""
@@ -50,8 +50,24 @@ def earlier_deadline(
         "timeout": timeout,
         "execution_timeout": execution_timeout,
     }
-    start_date = context["ti"].start_date
-    start = start_date.timestamp() if start_date else time.time()
+    start = _start_of_try(context)
     limits = {kind: seconds(kind, value) for kind, value in given.items() if value is not None}
     deadlines = [Deadline(kind, allowed, start + allowed) for kind, allowed in limits.items()]
     return min(deadlines, key=lambda deadline: deadline.at, default=None)
+
+
+def time_passed(context: Context, kind: str | None, allowed: float | timedelta | None) -> str:
+    """Say how long the try has taken, and how long it may.
+
+    :param kind: the deadline that passed.
+    :param allowed: the seconds that it allows; None where that is no longer known, since the DAG was edited.
+    """
+    elapsed = time.time() - _start_of_try(context)
+    of = "" if allowed is None else f" of {seconds(kind or 'timeout', allowed):g} s"
+    return f"The {kind or 'timeout'}{of} passed: the try began {elapsed:.{0 if elapsed >= 10 else 1}f} s ago."
+
+
+def _start_of_try(context: Context) -> float:
+    """Give the time since 1970; Airflow keeps it where a task resumes."""
+    start_date = context["ti"].start_date
+    return start_date.timestamp() if start_date else time.time()

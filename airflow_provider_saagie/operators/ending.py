@@ -23,7 +23,13 @@ READ_TIMEOUT = 3.0
 
 
 def raise_unless_good(
-    event: InstanceEvent, *, session: Session, url: str, retry_killed: bool, skip_on: Collection[str]
+    event: InstanceEvent,
+    *,
+    session: Session,
+    url: str,
+    retry_killed: bool,
+    skip_on: Collection[str],
+    stopped_by_us: bool = False,
 ) -> None:
     """Raise what a bad end means.
 
@@ -32,13 +38,14 @@ def raise_unless_good(
     :param url: the instance's page.
     :param retry_killed: whether an instance that somebody stopped may be retried.
     :param skip_on: statuses or reasons at which the task is skipped.
+    :param stopped_by_us: whether this very task has stopped it, since it was killed.
     :raises SaagieInstanceFailed: of the kind that fits, so that the task is retried as it says.
     :raises AirflowFailException: from it, where no retry can help.
     :raises AirflowSkipException: from it, where the task is to be skipped.
     """
     from airflow_provider_saagie.client.status import Meaning, outcome_of
 
-    outcome = outcome_of(event.as_instance(), retry_killed=retry_killed, skip_on=skip_on)
+    outcome = outcome_of(event.as_instance(), retry_killed=retry_killed, skip_on=skip_on, stopped_by_us=stopped_by_us)
     if outcome.error is None:
         return
     error = outcome.error(
@@ -67,13 +74,13 @@ def read_outputs(session: Session, instance_id: str) -> dict[str, str | None]:
 
 
 def _message(event: InstanceEvent, outcome: Outcome, url: str, stderr: list[str]) -> str:
-    who = f" by {event.stopped_by}" if event.stopped_by else ""
     number = f" {event.number}" if event.number is not None else ""
-    text = f"Saagie's instance{number} ended as {event.instance_status}{who}"
     why = ": ".join(part for part in (event.reason, event.details) if part)
-    text += f" ({why})" if why else ""
     took = _seconds_between(event.start_time, event.end_time)
-    text += f" after {took:.{0 if took >= 10 else 1}f} s." if took is not None else "."
+    text = f"Saagie's instance{number} ended as {event.instance_status}"
+    text += f" ({why})" if why else ""
+    text += f", stopped by {event.stopped_by}" if event.stopped_by else ""
+    text += f", after {took:.{0 if took >= 10 else 1}f} s." if took is not None else "."
     text += f" {outcome.advice}" if outcome.advice else ""
     text += f"\n{url}"
     if stderr:

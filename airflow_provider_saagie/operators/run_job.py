@@ -22,8 +22,8 @@ from airflow_provider_saagie.exceptions import (
     SaagieValidationError,
     SaagieWaitTimeout,
 )
-from airflow_provider_saagie.operators import own_instance, run_record, submission
-from airflow_provider_saagie.operators.deadlines import Deadline, earlier_deadline
+from airflow_provider_saagie.operators import late, own_instance, run_record, submission
+from airflow_provider_saagie.operators.deadlines import Deadline, earlier_deadline, time_passed
 from airflow_provider_saagie.operators.job_reference import JOB_FIELDS, find_job
 from airflow_provider_saagie.operators.saagie_task import SaagieTask, show_link
 
@@ -160,6 +160,10 @@ class SaagieRunJobOperator(SaagieTask):
                 submission.remember(self, context, mine)
                 self.log.info("Started the job %r of the project %r: %s", job.name, job.project_name, self._url(mine))
             return self._go_on(context, taken)
+        except AirflowTaskTimeout:  # our own, which has seen to the instance; or Airflow's alarm, which may come first
+            if self._running:
+                self._end_at_deadline(context, late.alarm(mine), mine)
+            raise
         except Exception as error:
             if self._running:
                 self._give_up(context, mine, error)
@@ -177,10 +181,10 @@ class SaagieRunJobOperator(SaagieTask):
         mine = run_record.load(context)
         if mine is None or mine.instance_id != found.instance_id:
             mine = run_record.from_event(found)
-        self._running = None  # from here on there is nothing left to stop
         self._mine = mine
         if found.status == "timeout":
-            self._end_at_deadline(found, mine)
+            self._end_at_deadline(context, found, mine)
+        self._running = None  # from here on there is nothing left to stop
         if found.instance_status is not None:
             context["ti"].xcom_push(key="instance_status", value=found.instance_status)
         if found.error_kind is not None:
@@ -188,16 +192,21 @@ class SaagieRunJobOperator(SaagieTask):
         return self._end(context, found, mine)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Stop the instance also where Airflow's own backstop ends the deferral, or the trigger broke."""
+        """See to the instance also where Airflow's own backstop ends the deferral, or the trigger broke."""
         if next_method != "__fail__":
             return super().resume_execution(next_method, next_kwargs, context)
         self._mine = mine = run_record.load(context)
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except Exception as error:
-            if mine is not None and mine.instance_id is not None:
-                self._end_deferral(context, mine, error)
-            raise
+            if mine is None or mine.instance_id is None:
+                raise
+            if not airflow_compat.is_deferral_timeout(error):
+                self._give_up(context, mine, error)
+                raise
+            deadline = self._deadline(context)
+            found = late.look(self.hook.get_conn().session, mine, deadline.kind if deadline else "timeout")
+            return self.execute_complete(context, found.as_event())
 
     def on_kill(self) -> None:
         """Stop the instance of a task that is killed while it runs.
@@ -291,17 +300,16 @@ class SaagieRunJobOperator(SaagieTask):
     def _stops_at(self, kind: str | None, mine: Submission) -> bool:
         return mine.owned and (self.stop_on_kill if kind == "execution_timeout" else self.on_timeout == "stop")
 
-    def _end_at_deadline(self, event: InstanceEvent, mine: Submission) -> NoReturn:
+    def _end_at_deadline(self, context: Context, event: InstanceEvent, mine: Submission) -> NoReturn:
         of_the_task = event.deadline_kind == "execution_timeout"
-        allowed = seconds("timeout", self.execution_timeout if of_the_task else self.timeout)
-        left = "it was left running"
+        left = "The instance was left as it is"
         if self._stops_at(event.deadline_kind, mine):
-            stopped = own_instance.stop(self.hook.settings, mine, f"its {event.deadline_kind} passed", self.log)
-            left = "it was asked to stop" if stopped else "it could not be stopped"
-        message = (
-            f"The instance {mine.instance_id} was still {event.instance_status} after the {event.deadline_kind} of "
-            f"{allowed:g} s; {left}: {self._url(mine)}"
-        )
+            self._running = (self.hook.settings, mine)  # Airflow's alarm may come in the midst of the stop
+            stopped = own_instance.stop(self.hook.settings, mine, f"the {event.deadline_kind} passed", self.log)
+            left = "The instance was asked to stop" if stopped else "The instance could not be stopped"
+        self._running = None
+        passed = time_passed(context, event.deadline_kind, self.execution_timeout if of_the_task else self.timeout)
+        message = f"{event.message} {passed} {left}.\n{self._url(mine)}"
         if of_the_task:
             raise AirflowTaskTimeout(message)
         raise SaagieWaitTimeout(message, host=self.hook.settings.base_url, instance_id=mine.instance_id)
@@ -309,7 +317,9 @@ class SaagieRunJobOperator(SaagieTask):
     def _end_without_an_end(self, event: InstanceEvent, mine: Submission) -> NoReturn:
         kinds = {"auth": SaagieAuthError, "gone": SaagieInstanceGone}
         kind = kinds.get(event.error_kind or "", SaagieError)
-        raise kind(f"{event.message} {self._url(mine)}", host=self.hook.settings.base_url)
+        url = self._url(mine)
+        message = event.message if url in event.message else f"{event.message}\n{url}"
+        raise kind(message, host=self.hook.settings.base_url)
 
     def _end(self, context: Context, event: InstanceEvent, mine: Submission) -> str:
         from airflow_provider_saagie.operators.ending import raise_unless_good, read_outputs
@@ -318,8 +328,9 @@ class SaagieRunJobOperator(SaagieTask):
             event,
             session=self.hook.get_conn().session,
             url=self._url(mine),
+            retry_killed=self.retry_killed,
             # Airflow goes on for some seconds after on_kill: what was stopped then is no reason against a retry.
-            retry_killed=self.retry_killed or self._killed,
+            stopped_by_us=self._killed and mine.owned and self.stop_on_kill,
             skip_on=self.skip_on,
         )
         try:
@@ -330,14 +341,6 @@ class SaagieRunJobOperator(SaagieTask):
         if outputs:
             context["ti"].xcom_push(key="outputs", value=outputs)
         return event.instance_id
-
-    def _end_deferral(self, context: Context, mine: Submission, error: Exception) -> None:
-        if not airflow_compat.is_deferral_timeout(error):
-            self._give_up(context, mine, error)
-            return
-        deadline = self._deadline(context)
-        if deadline and self._stops_at(deadline.kind, mine):
-            own_instance.stop(self.hook.settings, mine, f"its {deadline.kind} passed", self.log)
 
     def _give_up(self, context: Context, mine: Submission, error: Exception) -> None:
         """Leave the instance to the next try where something of ours failed; without one, stop it."""

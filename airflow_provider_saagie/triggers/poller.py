@@ -128,8 +128,10 @@ class Poller:
                     following.result()
         finally:
             following.cancel()
-            await asyncio.wait({following})
-            await self.connection.close()
+            try:
+                await asyncio.wait({following})
+            finally:  # a loop that is shut down cancels this once more
+                await self.connection.close()
 
     async def _due(self) -> list[Asked]:
         if self._last_looks:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -98,91 +96,6 @@ def test_without_waiting_the_task_ends_at_once(run_task: Any, make_job: Any, cli
     instance_id = result.xcoms["return_value"]
     assert client.session.run(instances.read_instance(instance_id)).end_time is None
     client.jobs.stop(instance_id)
-
-
-@pytest.mark.parametrize("on_timeout", ["stop", "leave"])
-def test_at_the_timeout_the_instance_is_stopped_or_left(
-    run_task: Any, make_job: Any, client: SaagieClient, deferrable: bool, on_timeout: str, capfd: Any
-) -> None:
-    job_id = make_job(LONG)
-    times = {"timeout": timedelta(seconds=2)} if deferrable else {"timeout": 2}
-    result = run_task(job_id=job_id, on_timeout=on_timeout, deferrable=deferrable, **times)
-    assert result.state == "failed"
-    assert "after the timeout of 2 s" in "".join(capfd.readouterr())
-    instance = client.session.run(instances.list_instances(job_id, limit=1))[0]
-    if on_timeout == "leave":
-        assert instance.status == "RUNNING"
-        client.jobs.stop(instance.id)
-    else:
-        assert _ends(client, instance.id).status == "KILLED"
-
-
-def test_at_the_execution_timeout_the_instance_is_stopped(
-    run_task: Any, make_job: Any, client: SaagieClient, deferrable: bool
-) -> None:
-    job_id = make_job(LONG)
-    result = run_task(job_id=job_id, execution_timeout=timedelta(seconds=2), deferrable=deferrable)
-    assert result.state == "failed"
-    instance = client.session.run(instances.list_instances(job_id, limit=1))[0]
-    assert _ends(client, instance.id).status == "KILLED"
-
-
-@pytest.mark.parametrize(
-    ("status", "reason", "given", "state", "said"),
-    [
-        ("FAILED", "OUT_OF_MEMORY", {}, "failed", "SaagieOutOfMemory"),
-        ("FAILED", "EVICTED", {}, "failed", "SaagieInfrastructureError"),
-        ("FAILED", "INVALID_IMAGE_NAME", {}, "failed", "AirflowFailException"),
-        ("KILLED", None, {}, "failed", "AirflowFailException"),
-        ("KILLED", None, {"retry_killed": True}, "failed", "SaagieInstanceKilled"),
-        ("SKIPPED", None, {}, "skipped", "SKIPPED"),
-        ("FAILED", "EVICTED", {"skip_on": ["EVICTED"]}, "skipped", "EVICTED"),
-        ("KILLED", None, {"skip_on": ["KILLED"]}, "skipped", "KILLED"),
-    ],
-)
-def test_each_end_has_its_outcome(
-    run_task: Any,
-    make_job: Any,
-    emulator: EmulatorProcess,
-    client: SaagieClient,
-    deferrable: bool,
-    status: str,
-    reason: str | None,
-    given: dict[str, Any],
-    state: str,
-    said: str,
-    capfd: Any,
-) -> None:
-    job_id = make_job("import time\ntime.sleep(1.5)")
-
-    def end_by_hand() -> None:
-        limit = time.monotonic() + 10
-        while time.monotonic() < limit:
-            found = client.session.run(instances.list_instances(job_id, limit=1))
-            if found and found[0].status == "RUNNING":
-                emulator.set_instance(found[0].id, status, reason)
-                return
-            time.sleep(0.05)
-
-    import threading
-
-    thread = threading.Thread(target=end_by_hand)
-    thread.start()
-    result = run_task(job_id=job_id, deferrable=deferrable, **given)
-    thread.join()
-    assert result.state == state
-    assert said in "".join(capfd.readouterr())
-
-
-def _ends(client: SaagieClient, instance_id: str) -> instances.JobInstance:
-    limit = time.monotonic() + 10
-    while time.monotonic() < limit:
-        instance = client.session.run(instances.read_instance(instance_id))
-        assert instance is not None
-        if instance.end_time:
-            return instance
-        time.sleep(0.1)
-    raise AssertionError(f"still {instance}")
 
 
 class KilledAtOnce(SaagieRunJobOperator):
