@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,13 +14,22 @@ from airflow.providers.common.compat.sdk import (
     AirflowFailException,
     AirflowSensorTimeout,
     AirflowSkipException,
+    AirflowTaskTimeout,
     BaseSensorOperator,
     PokeReturnValue,
     conf,
 )
 
-from airflow_provider_saagie.exceptions import SaagieError, SaagieInstanceGone, SaagieValidationError
+from airflow_provider_saagie import airflow_compat
+from airflow_provider_saagie.exceptions import (
+    SaagieAuthError,
+    SaagieConnectionError,
+    SaagieError,
+    SaagieInstanceGone,
+    SaagieValidationError,
+)
 from airflow_provider_saagie.links.saagie import SaagieLink, ShowsLink
+from airflow_provider_saagie.operators.deadlines import Deadline, earlier_deadline, time_passed
 from airflow_provider_saagie.operators.job_reference import JOB_FIELDS, find_job
 from airflow_provider_saagie.operators.saagie_task import show_link
 
@@ -27,10 +38,13 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.client.instances import JobInstance
     from airflow_provider_saagie.hooks.saagie import SaagieHook
+    from airflow_provider_saagie.triggers.events import InstanceEvent
+    from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
 
 __all__ = ["SaagieJobInstanceSensor"]
 
-BACKSTOP = 60.0
+NO_TIME = 0.001
+"""Seconds for a sensor whose timeout is 0: it looks once."""
 
 
 class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
@@ -38,7 +52,7 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
 
     The instance is named by ``instance_id``; or it is the latest of a job, which is named as in
     :class:`~airflow_provider_saagie.operators.saagie.SaagieRunJobOperator`. An instance that ends otherwise fails the
-    task (with ``soft_fail``: skips it).
+    task (with ``soft_fail``: skips it). Where Saagie is away, the waiting goes on, deferred or not.
 
     The task returns the instance's id. XCom: ``instance_status``.
 
@@ -55,9 +69,11 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
     :param newer_than_run: whether only an instance counts that started after the DAG run did.
     :param target_statuses: the statuses to wait for.
     :param deferrable: whether to wait in the triggerer, without a worker slot; by ``[operators] default_deferrable``.
-    :param poke_interval: seconds between two looks at most.
+    :param poke_interval: seconds between two looks at most; young instances are looked at more often.
     :param saagie_conn_id: the connection's id (templated).
-    :raises SaagieInstanceFailed: where the instance ends otherwise, of the kind that says whose fault it was.
+    :raises AirflowFailException: where the instance ends otherwise, from the error that says whose fault it was; and
+        where it is gone.
+    :raises AirflowSensorTimeout: when ``timeout`` passes.
     """
 
     template_fields: Sequence[str] = ("instance_id", *JOB_FIELDS, "target_statuses", "saagie_conn_id")
@@ -91,6 +107,8 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
         self.target_statuses = target_statuses
         self.deferrable = deferrable
         self.saagie_conn_id = saagie_conn_id
+        self._is_away = False
+        self._project_id: str | None = None
 
     @cached_property
     def hook(self) -> SaagieHook:
@@ -104,15 +122,30 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
 
         :return: the instance's id.
         """
-        self._check()
-        if not self.deferrable:
-            return super().execute(context)
-        return self._look_and_defer(context, deadline=time.time() + self.timeout)
+        with self._skipping():
+            self._check()
+            if self.reschedule and not self.deferrable:
+                return super().execute(context)
+            return self._wait(context, self._deadline(context))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after a deferral; where Airflow's own backstop ended it, look once more."""
+        with self._skipping():
+            try:
+                # Not the base sensor's, which gives a skip words of its own.
+                return super(BaseSensorOperator, self).resume_execution(next_method, next_kwargs, context)
+            except Exception as error:
+                if not airflow_compat.is_deferral_timeout(error):
+                    raise
+                deadline = self._deadline(context)
+                instance = self._look_patiently(context)
+                return (self._reached(context, instance) if instance else None) or self._time_out(context, deadline)
 
     def execute_again(self, context: Context, event: Any = None, deadline: float | None = None) -> Any:
         """Look again, after a pause, for what could not be watched by its id."""
         del event
-        return self._look_and_defer(context, deadline=deadline or time.time() + self.timeout)
+        found = self._deadline(context)
+        return self._wait(context, replace(found, at=deadline) if deadline else found)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> str:
         """Say what the end of the instance means.
@@ -124,18 +157,22 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
 
         found = InstanceEvent.from_event(event)
         if found.status == "timeout":
-            self._time_out()
+            self._time_out(context, self._deadline(context), found)
+        if found.error_kind == "auth":
+            raise SaagieAuthError(found.message, host=self.hook.settings.base_url)
         if found.error_kind is not None:
             self._fail(SaagieInstanceGone if found.error_kind == "gone" else SaagieError, found.message)
-        return self._reached(context, found.as_instance()) or ""
+        instance, self._project_id = found.as_instance(), found.project_id
+        return self._reached(context, instance, believed=True) or self._end_badly(context, instance)
 
     def poke(self, context: Context) -> PokeReturnValue | bool:
-        """Look once.
+        """Look once; this is how ``mode="reschedule"`` waits.
 
         :return: whether the instance has come to one of the statuses.
         """
-        instance = self._look(context)
-        reached = self._reached(context, instance) if instance else None
+        with self._skipping():
+            instance = self._look_patiently(context)
+            reached = self._reached(context, instance) if instance else None
         return PokeReturnValue(is_done=True, xcom_value=reached) if reached else False
 
     def _check(self) -> None:
@@ -173,83 +210,152 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
         self._project_id = job.project_id
         return instance
 
-    def _look_and_defer(self, context: Context, *, deadline: float) -> Any:
-        from airflow_provider_saagie.client.status import InstanceStatus, is_final
+    def _look_patiently(self, context: Context) -> JobInstance | None:
+        """Read the instance; None also where Saagie is away, which is waited out as in the triggerer."""
+        try:
+            instance = self._look(context)
+        except SaagieError as error:
+            if not isinstance(error, SaagieConnectionError) and not self.silent_fail:
+                raise
+            if not self._is_away:
+                self.log.warning("Saagie is away; waiting goes on until it is back. %s", error)
+            self._is_away = True
+            return None
+        if self._is_away:
+            self.log.info("Saagie answers again.")
+        self._is_away = False
+        return instance
 
-        instance = self._look(context)
-        if instance is not None and (reached := self._reached(context, instance)):
-            return reached
-        remaining = deadline - time.time()
-        if remaining <= 0:
-            self._time_out()
-        if instance is not None and all(InstanceStatus(status).is_final for status in self.target_statuses):
-            assert not is_final(instance.status) or instance.status == "UNKNOWN"  # noqa: S101 - _reached has raised
-            self._defer_to_the_end_of(instance, deadline)
-        return self._defer_for_a_while(min(self.poke_interval, remaining), deadline)
+    def _wait(self, context: Context, deadline: Deadline) -> Any:
+        """Look until there is something to watch by its id, and watch that; all the same here and in the triggerer."""
+        from airflow_provider_saagie.client.status import InstanceStatus
 
-    def _defer_to_the_end_of(self, instance: JobInstance, deadline: float) -> NoReturn:
+        only_ends = all(InstanceStatus(status).is_final for status in self.target_statuses)
+        while True:
+            instance = self._look_patiently(context)
+            if instance is not None and (reached := self._reached(context, instance)):
+                return reached
+            left = deadline.at - time.time()
+            if left <= 0:
+                self._time_out(context, deadline)
+            if instance is not None and only_ends:
+                return self._watch(context, instance, deadline)
+            pause = min(self.poke_interval, left)
+            if self.deferrable:
+                self._defer_for(pause, deadline)
+            time.sleep(pause)
+
+    def _watch(self, context: Context, instance: JobInstance, deadline: Deadline) -> str:
+        trigger = self._trigger(instance, deadline)
+        if self.deferrable:
+            self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=deadline.backstop))
+        from airflow_provider_saagie.operators.inline import run_inline
+
+        return self.execute_complete(context, run_inline(trigger))
+
+    def _trigger(self, instance: JobInstance, deadline: Deadline) -> SaagieJobInstanceTrigger:
         from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
 
-        trigger = SaagieJobInstanceTrigger(
+        return SaagieJobInstanceTrigger(
             saagie_conn_id=self.saagie_conn_id,
             instance_id=instance.id,
             job_id=instance.job_id,
             project_id=self._project_id,
             poll_interval=self.poke_interval,
-            deadline=deadline,
+            deadline=deadline.at,
+            deadline_kind=deadline.kind,
             owned=False,
         )
-        self.defer(
-            trigger=trigger,
-            method_name="execute_complete",
-            timeout=timedelta(seconds=deadline - time.time() + BACKSTOP),
-        )
 
-    def _defer_for_a_while(self, seconds: float, deadline: float) -> NoReturn:
+    def _defer_for(self, pause: float, deadline: Deadline) -> NoReturn:
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
+        # Not every Airflow says at the next look when the try began: the deadline goes along.
         self.defer(
-            trigger=TimeDeltaTrigger(timedelta(seconds=seconds)),
+            trigger=TimeDeltaTrigger(timedelta(seconds=pause)),
             method_name="execute_again",
-            kwargs={"deadline": deadline},
+            kwargs={"deadline": deadline.at},
         )
 
-    def _reached(self, context: Context, instance: JobInstance) -> str | None:
-        """Give the instance's id if it has come to one of the statuses; raise if it has ended otherwise."""
+    def _deadline(self, context: Context) -> Deadline:
+        # In a worker Airflow itself sees to execution_timeout.
+        found = earlier_deadline(
+            context,
+            timeout=self.timeout or NO_TIME,
+            execution_timeout=self.execution_timeout if self.deferrable else None,
+        )
+        assert found is not None  # noqa: S101 - every sensor has a timeout
+        return found
+
+    def _reached(self, context: Context, instance: JobInstance, *, believed: bool = False) -> str | None:
+        """Give the instance's id if it has come to one of the statuses; raise if it has ended otherwise.
+
+        :param believed: whether UNKNOWN has outlasted its grace.
+        """
         from airflow_provider_saagie.client.status import is_final
 
-        if instance.status in self.target_statuses:
+        passing = instance.status == "UNKNOWN" and not believed and not _outlasts_its_grace(instance)
+        if instance.status in self.target_statuses and not passing:
             context["ti"].xcom_push(key="instance_status", value=instance.status)
             return instance.id
-        if not is_final(instance.status) or instance.status == "UNKNOWN":  # the trigger gives UNKNOWN its grace
+        if passing or not is_final(instance.status):
             return None
-        context["ti"].xcom_push(key="instance_status", value=instance.status)
+        return self._end_badly(context, instance)
+
+    def _end_badly(self, context: Context, instance: JobInstance) -> NoReturn:
         from airflow_provider_saagie.client.status import outcome_of
 
+        context["ti"].xcom_push(key="instance_status", value=instance.status)
         outcome = outcome_of(instance)
         why = ": ".join(part for part in (instance.reason, instance.details) if part)
-        return self._fail(
+        stopped = f", stopped by {instance.stopped_by}" if instance.stopped_by else ""
+        url = self.hook.settings.instance_url(str(self._project_id), str(instance.job_id), instance.id)
+        self._fail(
             outcome.error or SaagieError,
-            f"Instance {instance.number} ended as {instance.status}{f' ({why})' if why else ''}, "
-            f"not as {', '.join(self.target_statuses)}. {outcome.advice}",
+            f"Saagie's instance {instance.number} ended as {instance.status}{f' ({why})' if why else ''}{stopped}, "
+            f"not as {' or '.join(self.target_statuses)}.\n{url}",
         )
 
     def _fail(self, kind: type[SaagieError], message: str) -> NoReturn:
-        """Fail for good: what has ended does not come to another status. ``soft_fail`` skips instead."""
+        """Fail for good: what has ended does not come to another status."""
         error = kind(message, host=self.hook.settings.base_url)
-        if self.soft_fail:
-            self.log.warning("%s", error)  # Airflow's base sensor replaces a skip's own words
-            raise AirflowSkipException(str(error)) from error
         raise AirflowFailException(str(error)) from error
 
-    def _time_out(self) -> NoReturn:
-        message = f"Still waiting for {', '.join(self.target_statuses)} after the timeout of {self.timeout:g} s."
-        if self.soft_fail:
-            self.log.warning("%s", message)
-            raise AirflowSkipException(message)
-        raise AirflowSensorTimeout(message)
+    def _time_out(self, context: Context, deadline: Deadline, event: InstanceEvent | None = None) -> NoReturn:
+        told = event.message if event else f"Still waiting for {' or '.join(self.target_statuses)}."
+        message = f"{told} {time_passed(context, deadline.kind, deadline.allowed)}"
+        raise AirflowTaskTimeout(message) if deadline.kind == "execution_timeout" else AirflowSensorTimeout(message)
+
+    @contextmanager
+    def _skipping(self) -> Iterator[None]:
+        """Skip where the base sensor skips, but with the words of what happened."""
+        try:
+            yield
+        except AirflowSkipException:
+            raise
+        except (AirflowSensorTimeout, AirflowTaskTimeout, AirflowFailException) as error:
+            if not (self.soft_fail or self.never_fail):
+                raise
+            raise AirflowSkipException(str(error)) from error
+        except Exception as error:
+            if not self.never_fail:
+                raise
+            raise AirflowSkipException(str(error)) from error
 
 
 def _started_since(instance: JobInstance, context: Context) -> bool:
-    run_start = context["dag_run"].start_date
-    return bool(run_start is None or (instance.start_time and datetime.fromisoformat(instance.start_time) >= run_start))
+    run_start, started = context["dag_run"].start_date, _moment(instance.start_time)
+    return run_start is None or (started is not None and started >= run_start)
+
+
+def _outlasts_its_grace(instance: JobInstance) -> bool:
+    from airflow_provider_saagie.client.status import UNKNOWN_GRACE
+
+    since = _moment(instance.status_since)
+    return since is not None and datetime.now(UTC) - since >= timedelta(seconds=UNKNOWN_GRACE)
+
+
+def _moment(written: str | None) -> datetime | None:
+    """Read a time as the platform writes it; one without a timezone is in UTC."""
+    moment = datetime.fromisoformat(written) if written else None
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
