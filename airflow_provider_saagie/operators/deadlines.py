@@ -62,8 +62,10 @@ def time_passed(context: Context, kind: str | None, allowed: float | timedelta |
     :param kind: the deadline that passed.
     :param allowed: the seconds that it allows; None where that is no longer known, since the DAG was edited.
     """
-    elapsed = time.time() - _start_of_try(context)
-    of = "" if allowed is None else f" of {seconds(kind or 'timeout', allowed):g} s"
+    elapsed, of = time.time() - _start_of_try(context), ""
+    if allowed is not None:
+        limit = seconds(kind or "timeout", allowed)
+        elapsed, of = max(elapsed, limit), f" of {limit:g} s"  # not every Airflow knows the start of a resumed try
     return f"The {kind or 'timeout'}{of} passed: the try began {elapsed:.{0 if elapsed >= 10 else 1}f} s ago."
 
 

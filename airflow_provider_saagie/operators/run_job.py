@@ -319,6 +319,8 @@ class SaagieRunJobOperator(SaagieTask):
         kind = kinds.get(event.error_kind or "", SaagieError)
         url = self._url(mine)
         message = event.message if url in event.message else f"{event.message}\n{url}"
+        if kind is SaagieInstanceGone:
+            message += " The job is not run again by itself, since nobody knows how it ended; clear the task to run it."
         raise kind(message, host=self.hook.settings.base_url)
 
     def _end(self, context: Context, event: InstanceEvent, mine: Submission) -> str:

@@ -43,9 +43,10 @@ class SaagieSide:
     def stop(self, instance_id: str) -> None:
         self.client.jobs.stop(instance_id)
 
-    def end(self, instance_id: str, status: str) -> None:
+    def end(self, instance_id: str, status: str, reason: str | None = None) -> None:
         """Let an instance end by Saagie's own doing."""
-        answer = requests.post(f"{self.url}/emulator/instances/{instance_id}", json={"status": status}, timeout=10)
+        told = {"status": status, "reason": reason}
+        answer = requests.post(f"{self.url}/emulator/instances/{instance_id}", json=told, timeout=10)
         answer.raise_for_status()
 
 

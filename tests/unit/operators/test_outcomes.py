@@ -238,3 +238,35 @@ def test_a_reason_that_the_schema_does_not_know_counts_as_none(status: str) -> N
 
 def test_a_status_that_the_schema_does_not_know_is_on_its_way() -> None:
     assert not is_final("PAUSED")
+
+
+@pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in the worker"])
+def test_an_instance_that_is_gone_is_not_silently_run_again(
+    run_dag: Any, new_dag: Any, make_job: Any, client: SaagieClient, emulator: EmulatorProcess, deferrable: bool
+) -> None:
+    job_id = job_that_ends(make_job, emulator, "UNKNOWN")
+    raised: list[BaseException] = []
+
+    class DeletesIt(SaagieRunJobOperator):
+        """A run task whose instance is deleted by somebody, as it waits."""
+
+        def _trigger(self, *given: Any) -> SaagieJobInstanceTrigger:
+            (instance,) = client.session.run(instances.list_instances(job_id, limit=9))
+            emulator.set_instance(instance.id, "FAILED")
+            client.jobs.delete_instances(job_id, [instance.id])
+            return super()._trigger(*given)
+
+    def see(context: Any) -> None:
+        raised.append(context["exception"])
+
+    with new_dag() as dag:
+        DeletesIt(
+            task_id="run", job_id=job_id, deferrable=deferrable, poll_interval=0.2, retries=1,
+            retry_delay=timedelta(0), on_failure_callback=see, on_retry_callback=see,
+        )  # fmt: skip
+    assert run_dag(dag)["run"].state == "failed"
+    assert [type(error) for error in raised] == [exceptions.SaagieInstanceGone] * 2
+    assert client.session.run(instances.list_instances(job_id, limit=9)) == []
+    for error in raised:
+        assert "clear the task to run it" in str(error)
+        assert str(error).count("/instances/") == 1

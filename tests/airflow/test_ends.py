@@ -1,0 +1,191 @@
+"""How an instance's end, a worker's end and a deadline look on a real Airflow; stops are counted in Saagie."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+from airflow_provider_saagie.client import instances
+from tests.airflow.saagie_side import SaagieSide, processes_of, wait_until
+from tests.airflow.test_hand_over import own_triggerer, paused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from scripts.airflow_api import AirflowApi
+    from scripts.stack import Stack
+
+pytestmark = [pytest.mark.slow, pytest.mark.long]
+
+SLEEPS = "import time\nprint('started', flush=True)\ntime.sleep(300)\n"
+LIMIT = 10.0  # seconds, as in dags/end_dags.py
+SLACK = 3.0  # seconds: a poll, and a busy machine
+SLOT = 15.0  # seconds that a worker slot for the task that resumes may take
+PATIENCE = 90.0
+both_ways = pytest.mark.parametrize("way", ["deferred", "running"])
+
+
+@dataclass
+class Run:
+    """A run of one task with a job of its own."""
+
+    airflow: AirflowApi
+    saagie: SaagieSide
+    dag_id: str
+    run_id: str
+    job_id: str
+
+    @property
+    def task(self) -> dict[str, Any]:
+        return self.airflow.task(self.dag_id, self.run_id, "run")
+
+    def instances(self) -> list[instances.JobInstance]:
+        """Give the job's instances, the oldest first."""
+        return self.saagie.client.session.run(instances.list_instances(self.job_id, limit=20))[::-1]
+
+    def waits_for(self, number: int) -> str:
+        """Wait until the task waits for the instance of that number, which runs, and give its id."""
+        state = self.dag_id.rpartition("_")[2]
+
+        def there() -> str | None:
+            found = [one for one in self.instances() if one.number == number and one.status == "RUNNING"]
+            return found[0].id if found and self.task["state"] == state and "[job] started" in self.log() else None
+
+        instance_id: str = wait_until(there, PATIENCE, f"the task waits for the instance {number}")
+        return instance_id
+
+    def log(self, try_number: int | None = None) -> str:
+        return self.airflow.log_text(self.dag_id, self.run_id, "run", try_number or self.task["try_number"])
+
+    def errors(self, try_number: int = 1) -> str:
+        """Give what a try raised, as its log shows it."""
+        lines = self.airflow.log(self.dag_id, self.run_id, "run", try_number)
+        return "\n".join(str(line.get("error_detail")) for line in lines if isinstance(line, dict))
+
+    def trigger_fired_after(self, start: str) -> float:
+        """Give the seconds from a time to the trigger's event."""
+        lines = self.airflow.log(self.dag_id, self.run_id, "run")
+        (fired,) = (line["timestamp"] for line in lines if line["event"] == "Trigger fired event")
+        return (datetime.fromisoformat(fired) - datetime.fromisoformat(start)).total_seconds()
+
+    def ends_as(self, state: str) -> dict[str, Any]:
+        """Wait for the task's end, and see that it is that one."""
+        ended = self.airflow.wait_for_state(
+            self.dag_id, self.run_id, "run", "success", "failed", "skipped", seconds=PATIENCE
+        )
+        assert ended["state"] == state
+        return ended
+
+
+@pytest.fixture
+def begin(airflow: AirflowApi, saagie: SaagieSide, tmp_path: Path) -> Iterator[Callable[[str], Run]]:
+    """A function that makes a job and starts a run of a DAG for it."""
+    begun: list[Run] = []
+
+    def start(dag_id: str) -> Run:
+        airflow.wait_for_dag(dag_id)
+        file = tmp_path / "sleeps.py"
+        file.write_text(SLEEPS)
+        made = saagie.client.jobs.create(
+            f"Ends {uuid.uuid4()}", saagie.client.get_project_id("Demo"), file=str(file), runtime_version="3.11",
+            command_line="python {file}",
+        )  # fmt: skip
+        job_id = made["data"]["createJob"]["id"]
+        begun.append(Run(airflow, saagie, dag_id, airflow.trigger(dag_id, {"job_id": job_id}), job_id))
+        return begun[-1]
+
+    yield start
+    for run in begun:
+        if airflow.run_state(run.dag_id, run.run_id) not in ("success", "failed"):
+            airflow.set_run_state(run.dag_id, run.run_id, "failed")
+        for instance in run.instances():
+            if instance.end_time is None:
+                saagie.stop(instance.id)
+
+
+def test_a_worker_that_is_drained_stops_the_instance_and_the_retry_starts_another(begin: Callable[[str], Run]) -> None:
+    run = begin("ends_running")
+    first = run.waits_for(1)
+    # A worker that gets SIGTERM hands it on to its task's process; here the worker goes on, for the other tests.
+    psutil.Process(run.task["pid"]).terminate()
+    second = run.waits_for(2)
+    assert run.task["try_number"] == 2
+    assert "SaagieInstanceKilled" in run.errors()
+    assert len(run.saagie.stops(first)) == 1
+    assert not processes_of(first)
+    one, two = run.instances()
+    assert one.status == "KILLED"
+    assert one.end_time
+    assert two.start_time
+    assert datetime.fromisoformat(one.end_time) <= datetime.fromisoformat(two.start_time)
+    run.saagie.end(second, "SUCCEEDED")
+    run.ends_as("success")
+
+
+@both_ways
+def test_what_a_person_stops_in_saagie_is_not_run_again(way: str, begin: Callable[[str], Run]) -> None:
+    run = begin(f"ends_{way}")
+    instance_id = run.waits_for(1)
+    run.saagie.stop(instance_id)
+    assert run.ends_as("failed")["try_number"] == 1
+    assert "ended as KILLED, stopped by airflow, after" in run.errors()
+    assert len(run.saagie.stops(instance_id)) == 1, "the person's"
+    assert len(run.instances()) == 1
+
+
+@both_ways
+def test_what_the_platform_evicts_is_run_again(way: str, begin: Callable[[str], Run]) -> None:
+    run = begin(f"ends_{way}")
+    first = run.waits_for(1)
+    run.saagie.end(first, "FAILED", "EVICTED")
+    second = run.waits_for(2)
+    assert "SaagieInfrastructureError" in run.errors()
+    run.saagie.end(second, "SUCCEEDED")
+    assert run.ends_as("success")["try_number"] == 2
+    assert not run.saagie.stops(first)
+    assert not run.saagie.stops(second)
+
+
+@both_ways
+def test_what_the_platform_skips_is_skipped(way: str, begin: Callable[[str], Run]) -> None:
+    run = begin(f"ends_{way}")
+    instance_id = run.waits_for(1)
+    run.saagie.end(instance_id, "SKIPPED")
+    assert run.ends_as("skipped")["try_number"] == 1
+    assert not run.saagie.stops(instance_id)
+
+
+@both_ways
+@pytest.mark.parametrize(("kind", "error"), [("limited", "AirflowTaskTimeout"), ("timed", "SaagieWaitTimeout")])
+def test_when_the_time_is_over_the_task_fails_at_once_and_the_instance_is_stopped(
+    way: str, kind: str, error: str, begin: Callable[[str], Run]
+) -> None:
+    run = begin(f"{kind}_{way}")
+    instance_id = run.waits_for(1)
+    task = run.ends_as("failed")
+    assert LIMIT <= task["duration"] < LIMIT + SLACK + (SLOT if way == "deferred" else 0)
+    if way == "deferred":
+        assert LIMIT <= run.trigger_fired_after(task["start_date"]) < LIMIT + SLACK
+    for part in (error, "timeout of 10 s passed: the try began 1", "The instance was asked to stop", instance_id):
+        assert part in run.errors()
+    wait_until(lambda: run.saagie.status(instance_id) == "KILLED", 10, "the instance was stopped")
+    assert len(run.saagie.stops(instance_id)) == 1
+
+
+def test_where_the_triggerer_is_stuck_airflows_backstop_stops_the_instance(
+    begin: Callable[[str], Run], stack: Stack
+) -> None:
+    run = begin("timed_deferred")
+    instance_id = run.waits_for(1)
+    with paused(own_triggerer(stack)):
+        run.ends_as("failed")
+        for part in ("SaagieWaitTimeout", "No triggerer has told", "The instance was asked to stop", instance_id):
+            assert part in run.errors()
+        wait_until(lambda: run.saagie.status(instance_id) == "KILLED", 10, "the instance was stopped")
+    assert not processes_of(instance_id)
