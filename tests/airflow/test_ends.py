@@ -25,8 +25,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 SLEEPS = "import time\nprint('started', flush=True)\ntime.sleep(300)\n"
 LIMIT = 10.0  # seconds, as in dags/end_dags.py
-SLACK = 3.0  # seconds: a poll, and a busy machine
-SLOT = 15.0  # seconds that a worker slot for the task that resumes may take
+SLACK = 6.0  # seconds: a poll, and a fresh triggerer's first call to Airflow, which takes up to five
 PATIENCE = 90.0
 both_ways = pytest.mark.parametrize("way", ["deferred", "running"])
 
@@ -68,11 +67,11 @@ class Run:
         lines = self.airflow.log(self.dag_id, self.run_id, "run", try_number)
         return "\n".join(str(line.get("error_detail")) for line in lines if isinstance(line, dict))
 
-    def trigger_fired_after(self, start: str) -> float:
-        """Give the seconds from a time to the trigger's event."""
+    def told_after(self, start: str, event: str) -> float:
+        """Give the seconds from a time to a line of the log."""
         lines = self.airflow.log(self.dag_id, self.run_id, "run")
-        (fired,) = (line["timestamp"] for line in lines if line["event"] == "Trigger fired event")
-        return (datetime.fromisoformat(fired) - datetime.fromisoformat(start)).total_seconds()
+        (told,) = (line["timestamp"] for line in lines if line["event"] == event)
+        return (datetime.fromisoformat(told) - datetime.fromisoformat(start)).total_seconds()
 
     def ends_as(self, state: str) -> dict[str, Any]:
         """Wait for the task's end, and see that it is that one."""
@@ -169,9 +168,9 @@ def test_when_the_time_is_over_the_task_fails_at_once_and_the_instance_is_stoppe
     run = begin(f"{kind}_{way}")
     instance_id = run.waits_for(1)
     task = run.ends_as("failed")
-    assert LIMIT <= task["duration"] < LIMIT + SLACK + (SLOT if way == "deferred" else 0)
-    if way == "deferred":
-        assert LIMIT <= run.trigger_fired_after(task["start_date"]) < LIMIT + SLACK
+    # The worker slot of a task that resumes comes when Airflow has one: what counts is when the trigger ended itself.
+    ended = "Trigger fired event" if way == "deferred" else "Task failed with exception"
+    assert LIMIT <= run.told_after(task["start_date"], ended) < LIMIT + SLACK
     for part in (error, "timeout of 10 s passed: the try began 1", "The instance was asked to stop", instance_id):
         assert part in run.errors()
     wait_until(lambda: run.saagie.status(instance_id) == "KILLED", 10, "the instance was stopped")

@@ -68,16 +68,30 @@ def end_of(client: SaagieClient, job_id: str) -> str | None:
     raise AssertionError("it was asked to stop, and did not")
 
 
+SECOND = timedelta(seconds=1)
+
+
 @both_ways
 @pytest.mark.parametrize(
     ("given", "kind", "left"),
     [
-        ({"timeout": 1}, SaagieWaitTimeout, "asked to stop"),
-        ({"timeout": timedelta(seconds=1), "on_timeout": "leave"}, SaagieWaitTimeout, "left as it is"),
-        ({"execution_timeout": timedelta(seconds=1)}, AirflowTaskTimeout, "asked to stop"),
-        ({"execution_timeout": timedelta(seconds=1), "stop_on_kill": False}, AirflowTaskTimeout, "left as it is"),
+        pytest.param({"timeout": 1}, SaagieWaitTimeout, "asked to stop", id="timeout"),
+        pytest.param({"execution_timeout": SECOND}, AirflowTaskTimeout, "asked to stop", id="execution_timeout"),
+        pytest.param(
+            {"timeout": SECOND, "on_timeout": "leave"},
+            SaagieWaitTimeout,
+            "left as it is",
+            id="timeout, leave",
+            marks=pytest.mark.long,
+        ),
+        pytest.param(
+            {"execution_timeout": SECOND, "stop_on_kill": False},
+            AirflowTaskTimeout,
+            "left as it is",
+            id="execution_timeout, leave",
+            marks=pytest.mark.long,
+        ),
     ],
-    ids=["timeout", "timeout, leave", "execution_timeout", "execution_timeout, leave"],
 )
 def test_when_the_time_is_over_the_instance_is_stopped_or_left(
     run_task: Any, make_job: Any, client: SaagieClient, deferrable: bool, given: Any, kind: type, left: str
@@ -112,6 +126,7 @@ class LateSlot(SaagieRunJobOperator):
         return super().resume_execution(next_method, next_kwargs, context)
 
 
+@pytest.mark.long
 def test_an_end_in_time_counts_though_the_worker_slot_comes_late(
     run_task: Any, make_job: Any, emulator: EmulatorProcess
 ) -> None:
@@ -149,7 +164,7 @@ class BrokenTrigger(NoTriggerer):
     error = "Trigger failure"
 
 
-@pytest.mark.parametrize("on_timeout", ["stop", "leave"])
+@pytest.mark.parametrize("on_timeout", ["stop", pytest.param("leave", marks=pytest.mark.long)])
 def test_airflows_backstop_stops_too(run_task: Any, make_job: Any, client: SaagieClient, on_timeout: str) -> None:
     job_id = make_job(LONG)
     result, (error,) = run_task(NoTriggerer, job_id=job_id, deferrable=True, timeout=60, on_timeout=on_timeout)

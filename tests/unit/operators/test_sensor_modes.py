@@ -86,7 +86,7 @@ def test_an_outage_is_waited_out(
 
 
 @in_each_mode
-@pytest.mark.parametrize("soft_fail", [False, True])
+@pytest.mark.parametrize("soft_fail", [False, pytest.param(True, marks=pytest.mark.long)])
 def test_a_bad_end_says_what_happened(
     sense: Callable[..., Seen],
     make_job: Any,
@@ -109,6 +109,7 @@ def test_a_bad_end_says_what_happened(
     assert str(error) == f"{words}\n{seen.result.xcoms['_link_SaagieLink']}"
 
 
+@pytest.mark.long
 @in_each_mode
 def test_an_instance_that_is_not_there_fails(sense: Callable[..., Seen], mode: Any) -> None:
     seen = sense(instance_id=NOBODY, **mode)
@@ -117,6 +118,7 @@ def test_an_instance_that_is_not_there_fails(sense: Callable[..., Seen], mode: A
     assert sense(instance_id=NOBODY, soft_fail=True, **mode).result.state == "skipped"
 
 
+@pytest.mark.long
 @in_each_mode
 @pytest.mark.parametrize(("given", "state"), [({"soft_fail": True}, "failed"), ({"never_fail": True}, "skipped")])
 def test_a_refused_login_is_no_reason_to_skip_softly(
@@ -143,7 +145,9 @@ def test_the_timeout_tells_the_times_and_stops_nothing(
 
 
 @in_both_modes
-@pytest.mark.parametrize(("soft_fail", "state"), [(False, "failed"), (True, "skipped")])
+@pytest.mark.parametrize(
+    ("soft_fail", "state"), [(False, "failed"), pytest.param(True, "skipped", marks=pytest.mark.long)]
+)
 def test_execution_timeout_bounds_the_wait(
     sense: Callable[..., Seen], make_job: Any, client: SaagieClient, mode: Any, soft_fail: bool, state: str
 ) -> None:
