@@ -13,7 +13,7 @@ from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
 # A triggerer that is stuck is noticed sooner than a minute after the deadline; in these tasks' own processes only.
 deadlines.BACKSTOP = 2.0
 
-LIMIT = timedelta(seconds=10)
+LIMIT = timedelta(seconds=12)
 KINDS: dict[str, dict[str, Any]] = {
     "ends": {"retries": 1, "retry_delay": timedelta(seconds=1)},
     "limited": {"execution_timeout": LIMIT},
