@@ -278,11 +278,11 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
         )
 
     def _deadline(self, context: Context) -> Deadline:
-        # In a worker Airflow itself sees to execution_timeout.
+        # In a worker Airflow's own alarm may strike where Python swallows what it raises: ours holds there too.
         found = earlier_deadline(
             context,
             timeout=self.timeout or NO_TIME,
-            execution_timeout=self.execution_timeout if self.deferrable else None,
+            execution_timeout=self.execution_timeout,
         )
         assert found is not None  # noqa: S101 - every sensor has a timeout
         return found

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from tests.unit.operators.conftest import TaskResult
 
 LONG = "import time\ntime.sleep(60)"
+# Airflow's alarm raises wherever Python is, also in a finalizer, which can only tell of it.
+SWALLOWED = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 both_ways = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in the worker"])
 
 
@@ -71,6 +73,7 @@ def end_of(client: SaagieClient, job_id: str) -> str | None:
 LIMIT = timedelta(seconds=3)  # Airflow's alarm must not strike before the job is started
 
 
+@SWALLOWED
 @both_ways
 @pytest.mark.parametrize(
     ("given", "kind", "left"),
@@ -107,6 +110,7 @@ def test_when_the_time_is_over_the_instance_is_stopped_or_left(
     assert end_of(client, job_id) == ("KILLED" if left == "asked to stop" else None)
 
 
+@SWALLOWED
 def test_airflows_own_alarm_in_the_midst_of_the_stop_leaves_nothing_running(
     run_task: Any, make_job: Any, client: SaagieClient, emulator: EmulatorProcess
 ) -> None:
