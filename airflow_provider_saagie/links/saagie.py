@@ -29,8 +29,12 @@ class ShowsLink:
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Any) -> Any:
         """Note what Airflow resumes the task for."""
-        self.resumed_to_end = next_method in ("execute_complete", "__fail__")
+        self.note_resumption(next_method)
         return super().resume_execution(next_method, next_kwargs, context)  # type: ignore[misc]  # the operator's own
+
+    def note_resumption(self, next_method: str) -> None:
+        """Note what Airflow resumes the task for, where the task does not go on through ``resume_execution`` above."""
+        self.resumed_to_end = next_method in ("execute_complete", "__fail__")
 
 
 class SaagieLink(BaseOperatorLink):

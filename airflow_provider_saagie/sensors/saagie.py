@@ -130,6 +130,7 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a deferral; where Airflow's own backstop ended it, look once more."""
+        self.note_resumption(next_method)
         with self._skipping():
             try:
                 # Not the base sensor's, which gives a skip words of its own.
