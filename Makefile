@@ -4,15 +4,17 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
+# Which older Airflow `make test-oldest` takes: one that tests/oldest/ has pins for.
+AIRFLOW ?= 3.0.0
 RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install -qq --disable-pip-version-check --no-input -c constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down test check bench contract docs
+.PHONY: help demo up down test test-airflow test-oldest check bench contract docs
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## run a Saagie job from a real Airflow, against a local Saagie; stops everything at the end
 	@$(RUN) -m scripts.demo $(if $(RECORD),--record $(RECORD))
@@ -27,6 +29,13 @@ test: $(VENV)/.installed-dev ## run the tests (ARGS=... goes to pytest; ARGS='-m
 	@bash scripts/official_client_env.sh
 	@bash scripts/chromium.sh
 	@$(RUN) -m pytest --numprocesses 2 $(ARGS)
+
+test-airflow: $(VENV)/.installed-dev ## run all tests that need a real Airflow, the long ones too (ARGS=... goes to pytest)
+	@$(RUN) -m pytest tests/airflow -m '' $(ARGS)
+
+test-oldest: ## run a smaller suite on the oldest Airflow (AIRFLOW=3.1.8: on that one; by hand, not in CI)
+	@bash scripts/oldest_env.sh $(AIRFLOW)
+	@.venv-$(AIRFLOW)/bin/python -m pytest -p no:anyio tests/oldest/test_*.py $(ARGS)
 
 check: $(VENV)/.installed-dev ## ruff, mypy, the direction of imports
 	$(RUN) -m ruff check

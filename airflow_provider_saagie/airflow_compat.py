@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow.providers.common.compat.sdk import Context
+    from airflow.providers.common.compat.sdk import Connection, Context
 
 __all__ = [
     "asset_state_stores",
+    "async_connection",
     "current_context",
+    "is_another_try",
     "is_deferral_timeout",
     "mask_locally",
     "store_for_ever",
     "task_state",
 ]
+
+LOCK_INTERVAL = 0.01
+"""Seconds between two looks at whether the triggerer's channel is free."""
+
+
+async def async_connection(conn_id: str) -> Connection:
+    """Look a connection up from an event loop.
+
+    In the triggerer of Airflow 3.0.0 to 3.0.2 the event loop and the thread that looks a connection up read from one
+    pipe, and where the loop is quicker the look-up never ends and holds up all triggers. There it is done in the loop
+    itself, which stands still for those milliseconds.
+
+    :param conn_id: the connection's id.
+    """
+    from airflow.providers.common.compat.connection import get_async_connection
+    from airflow.providers.common.compat.sdk import BaseHook
+    from airflow.sdk.execution_time import task_runner
+
+    channel: Any = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    if not (hasattr(channel, "get_message") and hasattr(channel, "lock")):
+        return await get_async_connection(conn_id)
+    # It may be the loop itself that holds the lock: it could not give it back while it stands still.
+    while channel.lock.locked():  # noqa: ASYNC110 - the lock tells nobody when it is free
+        await asyncio.sleep(LOCK_INTERVAL)
+    return BaseHook.get_connection(conn_id)
 
 
 def mask_locally(secret: str) -> None:
@@ -59,6 +87,18 @@ def is_deferral_timeout(error: BaseException) -> bool:
     Airflow's versions keep the class in different modules, and no public one has it.
     """
     return type(error).__name__ == "TaskDeferralTimeout"
+
+
+def is_another_try(context: Context, try_number: int | None) -> bool:
+    """Say whether a task resumes with what an earlier try of it was waiting for.
+
+    Airflow 3.0 does not forget what a deferred try has come to: the retry after it resumes with the same event, where
+    it should begin afresh.
+
+    :param context: the task's context.
+    :param try_number: the try that deferred; None where Airflow has not handed it on, as in ``dag.test()``.
+    """
+    return try_number is not None and try_number != context["ti"].try_number
 
 
 async def task_state(task_instance: Any) -> str | None:

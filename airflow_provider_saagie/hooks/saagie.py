@@ -103,17 +103,18 @@ class SaagieHook(BaseHook):
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
-        """Give what the form does with Airflow's own fields (Airflow 3 reads the provider's info instead)."""
+        """Give what the form does with Airflow's own fields (newer Airflow reads the provider's info instead)."""
         return ui_field_behaviour()
 
     @classmethod
     def get_connection_form_widgets(cls) -> dict[str, Any]:
-        """Give the form's extra fields as widgets (Airflow 3 reads the provider's info instead)."""
+        """Give the form's extra fields as widgets (newer Airflow reads the provider's info instead)."""
         from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
         from flask_babel import lazy_gettext
-        from wtforms import BooleanField, FloatField, IntegerField, StringField
+        from wtforms import BooleanField, IntegerField, StringField
 
-        kinds = {"boolean": BooleanField, "number": FloatField, "integer": IntegerField, "string": StringField}
+        # Airflow drops the whole connection type for a field of any other class, such as FloatField.
+        kinds = {"boolean": BooleanField, "number": IntegerField, "integer": IntegerField, "string": StringField}
         return {
             field.name: kinds[field.type](
                 lazy_gettext(field.label),
@@ -152,9 +153,7 @@ async def read_settings_async(conn_id: str, **where: object) -> Settings:
     :param where: what the ``User-Agent`` names beside the provider, where no task runs in this process.
     :raises SaagieValidationError: naming the field that is missing or wrong.
     """
-    from airflow.providers.common.compat.connection import get_async_connection
-
-    return settings_of(await get_async_connection(conn_id), **(_where_we_run() or where))
+    return settings_of(await airflow_compat.async_connection(conn_id), **(_where_we_run() or where))
 
 
 def _extra_of(connection: Connection) -> dict[str, Any]:

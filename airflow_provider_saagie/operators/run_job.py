@@ -169,12 +169,15 @@ class SaagieRunJobOperator(SaagieTask):
                 self._give_up(context, mine, error)
             raise
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> str:
+    def execute_complete(self, context: Context, event: dict[str, Any], try_number: int | None = None) -> str:
         """Say what the end of the instance means.
 
         :param event: what the trigger found.
+        :param try_number: the try that deferred.
         :return: the instance's id.
         """
+        if airflow_compat.is_another_try(context, try_number):
+            return self.execute(context)
         from airflow_provider_saagie.triggers.events import InstanceEvent
 
         found = InstanceEvent.from_event(event)
@@ -270,7 +273,12 @@ class SaagieRunJobOperator(SaagieTask):
         trigger = self._trigger(mine, deadline)
         if self.deferrable:
             self.log.info("Waiting in the triggerer, without a worker slot.")
-            self.defer(trigger=trigger, method_name="execute_complete", timeout=deadline.backstop if deadline else None)
+            self.defer(
+                trigger=trigger,
+                method_name="execute_complete",
+                kwargs={"try_number": ti.try_number},
+                timeout=deadline.backstop if deadline else None,
+            )
         from airflow_provider_saagie.operators.inline import run_inline
 
         return self.execute_complete(context, run_inline(trigger))
