@@ -53,7 +53,8 @@ def test_each_mapped_task_has_its_button_also_without_xcoms_of_results(
     jobs = [f"{project}/job/{saagie.client.jobs.get_id(name, 'Demo')}" for name in ("Links a", "Links b")]
     assert waiting["run"] == waiting["sense"]
     assert [url.partition("/instances/")[0] for url in waiting["run"]] == jobs
-    assert [links.of("run", n) for n in (0, 1)] == waiting["run"]
+    for task in ("run", "sense"):
+        assert [links.of(task, n) for n in (0, 1)] == waiting[task], task
     for task in ("deploy", "stop", "back", "purge", "export"):
         assert [links.of(task, n) for n in (0, 1)] == jobs, task
     copies = [links.of("copy", n) for n in (0, 1)]

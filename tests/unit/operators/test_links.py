@@ -50,6 +50,17 @@ def test_a_sensor_that_waits_for_a_first_instance_looks_for_no_link(
     assert MISSED not in "".join(capfd.readouterr())
 
 
+def test_a_sensor_that_has_waited_in_the_triggerer_keeps_its_link(
+    run_dag: Any, new_dag: Callable[[], DAG], make_job: Any, client: SaagieClient
+) -> None:
+    instance_id = client.jobs.run(make_job("import time; time.sleep(3)"))["runJob"]["id"]
+    with new_dag() as dag:
+        SaagieJobInstanceSensor(task_id="sense", instance_id=instance_id, deferrable=True, poke_interval=1)
+    result = run_dag(dag)["sense"]
+    assert result.state == "success"
+    assert result.xcoms[URL_XCOM_KEY].endswith(f"/instances/{instance_id}")
+
+
 def test_a_deploy_that_fails_leads_to_the_job_or_else_to_its_project(
     run_dag: Any, new_dag: Callable[[], DAG], make_job: Any, client: SaagieClient
 ) -> None:
