@@ -31,8 +31,9 @@ class Links:
         return self.airflow.links(self.dag_id, self.run_id, task_id, index)[BUTTON] or ""
 
     def missed(self, task_id: str, index: int = -1) -> bool:
-        """Say whether the task's log has the error line of an XCom that was looked for in vain."""
-        return MISSED in self.airflow.log_text(self.dag_id, self.run_id, task_id, map_index=index)
+        """Say whether the log of the task's last try has the error line of an XCom that was looked for in vain."""
+        last = self.airflow.task(self.dag_id, self.run_id, task_id, index)["try_number"]
+        return MISSED in self.airflow.log_text(self.dag_id, self.run_id, task_id, last, index)
 
 
 def test_each_mapped_task_has_its_button_also_without_xcoms_of_results(
