@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scripts.stack import Stack
     from tests.airflow.saagie_side import SaagieSide
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.long]
 
 DAG, ASSET = "after_a_job", "event_job"
 

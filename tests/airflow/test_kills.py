@@ -91,6 +91,7 @@ def test_ending_a_task_by_hand_stops_its_instance_once(task_id: str, started: St
     assert link.endswith(instance_id)
 
 
+@pytest.mark.long
 def test_without_stop_on_kill_the_instance_goes_on(started: Started):
     left = {task_id: started.waiting(task_id) for task_id in LEFT_TASK}
 
@@ -105,6 +106,7 @@ def test_without_stop_on_kill_the_instance_goes_on(started: Started):
         wait_until(lambda wanted=instance_id: not processes_of(wanted), 10, "the job's process is gone")
 
 
+@pytest.mark.long
 def test_clearing_a_running_task_stops_its_instance_and_starts_another(started: Started):
     task_id = "running_then_cleared"
     before = started.waiting(task_id)

@@ -25,6 +25,8 @@ from tests.emulator_process import EmulatorProcess, running_emulator
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+pytestmark = pytest.mark.long  # half a minute
+
 ENVIRONMENT = Path(__file__).parents[2] / ".venv-saagieapi"
 PLAYER = Path(__file__).with_name("official_player.py")
 OTHER_PLATFORM = 7
