@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_saagie.links.saagie import URL_XCOM_KEY
-from tests.oldest.conftest import AIRFLOW, PATIENCE, Run
+from tests.oldest.conftest import AIRFLOW, HEARD, PATIENCE, Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,8 +17,9 @@ if TYPE_CHECKING:
 
 SHOWS_LINKS_OF_MAPPED_TASKS = AIRFLOW >= (3, 0, 6)  # 3.0.0 answers 500; those between were not tried
 BOTH = pytest.mark.parametrize("way", ["deferred", "running"])
-QUICK = """
-import os
+QUICK = f"""
+import os, time
+time.sleep({HEARD})
 print('hello from the job')
 open(os.environ['SAAGIE_OUTPUT_VARS_PATH'], 'w').write('rows=42\\n')
 """
@@ -80,16 +80,14 @@ def test_the_sensor_waits_for_an_instance_that_comes_later(
 def test_mapped_tasks_wait_together_and_each_log_has_its_own_jobs_lines(
     airflow: AirflowApi, make_job: Callable[[str], str]
 ) -> None:
-    jobs = [
-        make_job(f"import time\nfor i in range(3): print('mine', {n}, flush=True); time.sleep(1)") for n in range(5)
-    ]
+    jobs = [make_job(f"import time\nfor _ in range(3): time.sleep({HEARD / 2}); print('mine', {n})") for n in range(5)]
     run_id, states = ended(airflow, "oldest_mapped", {"job_ids": jobs})
     assert set(states.values()) == {"success"}
     for index, job_id in enumerate(jobs):
         log = airflow.log_text("oldest_mapped", run_id, "run", map_index=index)
         said = [line for line in log.splitlines() if line.startswith("[job] mine")]
         assert said == [f"[job] mine {index}"] * 3
-        assert f"/job/{job_id}/" in airflow.xcom("oldest_mapped", run_id, "run", URL_XCOM_KEY, index)
+        assert f"/job/{job_id}/" in airflow.xcom("oldest_mapped", run_id, "run", "_link_SaagieLink", index)
         if SHOWS_LINKS_OF_MAPPED_TASKS:
             assert f"/job/{job_id}/" in str(airflow.links("oldest_mapped", run_id, "run", index)["Open in Saagie"])
 
