@@ -82,7 +82,7 @@ def waits_in(airflow: AirflowApi, run_id: str) -> int | None:
     return job["id"] if job else None
 
 
-@pytest.mark.long
+@pytest.mark.by_hand
 def test_a_lost_and_returning_triggerer_leaves_the_instance(stack: Stack, airflow: AirflowApi, saagie: SaagieSide):
     airflow.wait_for_dag(DAG)
     run_id = airflow.trigger(DAG)

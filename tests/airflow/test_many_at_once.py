@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.client.instances import JobInstance
     from scripts.airflow_api import AirflowApi
 
-pytestmark = [pytest.mark.slow, pytest.mark.long]
+pytestmark = pytest.mark.slow
 
 MANY, LINES, SLOTS = 50, 20, 2
 UNREAD = job_log.not_all_read("")
@@ -39,6 +39,7 @@ def mapped(airflow: AirflowApi, dag_id: str, run_id: str, task_id: str) -> list[
     return sorted(found, key=lambda task: task["map_index"])
 
 
+@pytest.mark.by_hand
 @pytest.mark.timeout(600)
 def test_fifty_tasks_at_once_each_have_their_own_jobs_lines_in_order(
     airflow: AirflowApi, saagie: SaagieSide, tmp_path: Path
@@ -95,6 +96,7 @@ def most_at_once(found: list[JobInstance]) -> int:
     return most
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_pool_that_counts_deferred_tasks_bounds_the_instances_on_their_way(
     airflow: AirflowApi, saagie: SaagieSide
