@@ -144,15 +144,25 @@ class AirflowApi:
             time.sleep(0.2)
         return task
 
-    def log(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> list[Any]:
-        """Return a task's log: one dict per line, with `timestamp`, `event`, `level`, `logger` where known."""
+    def log(
+        self, dag_id: str, run_id: str, task_id: str, try_number: int | None = None, map_index: int = -1
+    ) -> list[Any]:
+        """Return the log of a task's try, by default the last: one dict per line, with `timestamp`, `event`, `level`.
+
+        Airflow may try a task twice where its trigger fires before the scheduler has heard of the deferral, and has no
+        log of the first try then.
+        """
+        if try_number is None:
+            try_number = self.task(dag_id, run_id, task_id, map_index)["try_number"]
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{try_number}"
         options = {"map_index": map_index, "full_content": "true"}
         lines: list[Any] = self.call("GET", path, params=options, headers={"Accept": "application/json"})["content"]
         return lines
 
-    def log_text(self, dag_id: str, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1) -> str:
-        """Return a task's log as text, one event a line."""
+    def log_text(
+        self, dag_id: str, run_id: str, task_id: str, try_number: int | None = None, map_index: int = -1
+    ) -> str:
+        """Return the log of a task's try, by default the last, as text, one event a line."""
         return "\n".join(str(line["event"]) for line in self.log(dag_id, run_id, task_id, try_number, map_index))
 
     def links(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, str | None]:
