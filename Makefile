@@ -25,10 +25,11 @@ up: $(VENV)/.installed ## start the same Airflow and local Saagie and leave them
 down: $(VENV)/.installed ## stop what `make up` started
 	@$(RUN) -m scripts.down
 
+# Three processes, also on two cores: most tests wait.
 test: $(VENV)/.installed-dev ## run the tests (ARGS=... goes to pytest; ARGS='-m long' runs the long ones)
 	@bash scripts/official_client_env.sh
 	@bash scripts/chromium.sh
-	@$(RUN) -m pytest --numprocesses 2 $(ARGS)
+	@$(RUN) -m pytest --numprocesses 3 $(ARGS)
 
 test-airflow: $(VENV)/.installed-dev ## run all tests that need a real Airflow, the long ones too (ARGS=... goes to pytest)
 	@$(RUN) -m pytest tests/airflow -m '' $(ARGS)

@@ -73,13 +73,13 @@ class Taken:
 
     :param submission: whose ``instance_id`` it is.
     :param status: its status, as far as known.
-    :param ended: the instance, where it had succeeded before this try.
+    :param has_ended: whether it had succeeded before this try.
     :param is_new: whether it was started just now, and is not stored yet.
     """
 
     submission: Submission
     status: str | None = None
-    ended: JobInstance | None = None
+    has_ended: bool = False
     is_new: bool = False
 
 
@@ -118,7 +118,7 @@ def run_once(
                 side.remember(mine)
                 return Taken(mine, instance.status if instance else None)
             case Do.END_WITH_IT:
-                return Taken(mine, instance.status if instance else None, ended=instance)
+                return Taken(mine, instance.status if instance else None, has_ended=True)
             case Do.FAIL_AS_GONE:
                 raise SaagieInstanceGone(
                     f"The platform no longer has the instance {stored.instance_id}, which an earlier try of this task "

@@ -265,13 +265,9 @@ class SaagieRunJobOperator(SaagieTask):
         if not self.wait_for_completion:
             ti.xcom_push(key="instance_status", value=taken.status)
             return str(mine.instance_id)
-        if taken.ended:
-            from airflow_provider_saagie.triggers.events import ended_well
-
-            return self.execute_complete(context, ended_well(taken.ended, mine.project_id, owned=mine.owned).as_event())
         deadline = self._deadline(context)
         trigger = self._trigger(mine, deadline)
-        if self.deferrable:
+        if self.deferrable and not taken.has_ended:
             self.log.info("Waiting in the triggerer, without a worker slot.")
             self.defer(
                 trigger=trigger,
@@ -281,6 +277,7 @@ class SaagieRunJobOperator(SaagieTask):
             )
         from airflow_provider_saagie.operators.inline import run_inline
 
+        # An instance that has ended comes this way too: the log of the try that ends with it holds its lines.
         return self.execute_complete(context, run_inline(trigger))
 
     def _trigger(self, mine: Submission, deadline: Deadline | None) -> SaagieJobInstanceTrigger:

@@ -10,7 +10,7 @@ from airflow_provider_saagie.exceptions import SaagieError
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.instances import JobInstance
 
-__all__ = ["InstanceEvent", "JobEvent", "ended_well"]
+__all__ = ["InstanceEvent", "JobEvent"]
 
 STATUSES = ("success", "error", "timeout")
 DEADLINE_KINDS = ("timeout", "execution_timeout")
@@ -105,22 +105,6 @@ class InstanceEvent:
             stopped_by=self.stopped_by,
             outputs=self.outputs,
         )
-
-
-def ended_well(instance: JobInstance, project_id: str | None, *, owned: bool) -> InstanceEvent:
-    """Make the event of an instance that had succeeded before anybody waited for it."""
-    return InstanceEvent(
-        status="success",
-        instance_id=instance.id,
-        message=f"The job instance {instance.id} had succeeded before.",
-        job_id=instance.job_id,
-        project_id=project_id,
-        owned=owned,
-        instance_status=instance.status,
-        start_time=instance.start_time,
-        end_time=instance.end_time,
-        number=instance.number,
-    )
 
 
 @dataclass(frozen=True)

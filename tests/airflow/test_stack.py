@@ -258,6 +258,7 @@ def run_script(name: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.long  # an Airflow of its own
 def test_up_stays_until_down(folder: Path):
     first = run_script("up", folder)
     assert first.returncode == 0, first.stdout

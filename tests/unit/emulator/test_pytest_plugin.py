@@ -154,6 +154,7 @@ def test_the_example_tests_pass_as_they_stand(project: Project) -> None:
     assert "3 passed" in ended.stdout
 
 
+@pytest.mark.long  # a pytest of its own, which takes seconds
 def test_an_emulator_that_does_not_start_says_why(project: Project) -> None:
     (project.folder / "test_it.py").write_text("def test_it(saagie_emulator):\n    pass\n")
     (project.folder / "pytest.ini").write_text("[pytest]\nsaagie_emulator_options = --no-such-option\n")
@@ -180,6 +181,7 @@ def test_options_that_are_not_the_users_are_refused(project: Project) -> None:
     assert "--realm can't be set" in ended.stdout
 
 
+@pytest.mark.long  # a pytest of its own, which takes seconds
 def test_a_second_platform_has_clean_projects_of_its_own(project: Project) -> None:
     (project.folder / "test_it.py").write_text(TWO_PLATFORMS)
     options = "saagie_emulator_options = --simulate --platform 7 --platform=1"
@@ -189,6 +191,7 @@ def test_a_second_platform_has_clean_projects_of_its_own(project: Project) -> No
     assert "2 passed" in ended.stdout
 
 
+@pytest.mark.long  # a pytest of its own, which takes seconds
 def test_no_connection_at_all_is_a_clear_error(project: Project) -> None:
     (project.folder / "test_it.py").write_text("def test_it(saagie_connection):\n    pass\n")
     (project.folder / "pytest.ini").write_text("[pytest]\nsaagie_connections =\n")

@@ -73,6 +73,7 @@ def xcoms_by_index(dag_id: str) -> dict[tuple[str, int], dict[str, Any]]:
     return found
 
 
+@pytest.mark.long  # ten seconds, of which Airflow takes the most
 def test_mapped_tasks_do_their_work_and_each_has_its_button(
     run_dag: Any, new_dag: Callable[[], DAG], make_job: Any, client: SaagieClient, tmp_path: Path
 ) -> None:

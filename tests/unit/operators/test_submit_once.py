@@ -100,6 +100,27 @@ def test_a_lost_request_is_sent_again_once_that_is_sure(
     assert emulator.faults()[0]["struck"] == 1
 
 
+class FailsAtItsEnd(SaagieRunJobOperator):
+    """Its first try fails once the job has ended, as one does whose worker dies then."""
+
+    def execute_complete(self, context: Any, event: dict[str, Any], try_number: int | None = None) -> str:
+        if context["ti"].try_number == 1:
+            raise RuntimeError("the worker died")
+        return super().execute_complete(context, event, try_number)
+
+
+@both_ways
+def test_a_retry_ends_with_what_has_succeeded_and_shows_its_lines(
+    run_task: Any, make_job: Any, client: SaagieClient, shown: Callable[[], str]
+) -> None:
+    job_id = make_job(QUICK)
+    result = run_task(FailsAtItsEnd, job_id=job_id, retries=1)
+    (instance,) = started(client, job_id)
+    assert (result.state, result.xcoms["return_value"]) == ("success", instance.id)
+    assert result.xcoms["instance_status"] == "SUCCEEDED"
+    assert shown().count("[job] hello from the job") == 2  # each try's log holds them
+
+
 @both_ways
 def test_a_retry_takes_up_what_the_try_before_left(
     run_task: Any, make_job: Any, client: SaagieClient, shown: Callable[[], str]
