@@ -137,6 +137,17 @@ def run_once(
     return (yield from _start(job, own, this_try, wishes, side))
 
 
+def clear_away_lost(intent: Submission, wishes: Wishes, side: TaskSide) -> Steps[None]:
+    """Stop what a ``runJob`` has started whose answer nobody waited for, as after a clear: exactly one, else none.
+
+    :param intent: what was stored before it was sent.
+    :param wishes: the task's parameters.
+    :param side: the task's memory, clock and links.
+    :raises SaagieWaitTimeout: where it does not end within ``stop_timeout``.
+    """
+    yield from _search(intent, replace(wishes, on_lost_submit="adopt"), side, to_stop=True)
+
+
 def _start(job: JobSummary, own: str | None, this_try: TheTry, wishes: Wishes, side: TaskSide) -> Steps[Taken]:
     lost: SaagieOutcomeUnknown | None = None
     for _ in range(SUBMISSIONS):

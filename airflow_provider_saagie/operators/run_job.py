@@ -150,6 +150,10 @@ class SaagieRunJobOperator(SaagieTask):
             if self.if_running == "skip":
                 raise AirflowSkipException(str(error)) from error
             raise
+        except AirflowTaskTimeout:
+            if self.stop_on_kill and not self._is_taken_up_later(context):
+                submission.clear_away_lost(self, context, client, job)
+            raise
         mine = taken.submission
         self._running = (self.hook.settings, mine)
         self._mine = mine
@@ -349,11 +353,14 @@ class SaagieRunJobOperator(SaagieTask):
             context["ti"].xcom_push(key="outputs", value=outputs)
         return event.instance_id
 
+    def _is_taken_up_later(self, context: Context) -> bool:
+        return self.reattach and context["ti"].try_number <= (context["ti"].max_tries or 0)
+
     def _give_up(self, context: Context, mine: Submission, error: Exception) -> None:
         """Leave the instance to the next try where something of ours failed; without one, stop it."""
         self._running = None
-        ti, url = context["ti"], self._url(mine)
-        if self.reattach and ti.try_number <= (ti.max_tries or 0):
+        url = self._url(mine)
+        if self._is_taken_up_later(context):
             told = f"The instance goes on, and the next try takes it up: {url}"
         elif mine.owned and self.stop_on_kill:
             stopped = own_instance.stop(self.hook.settings, mine, f"the task failed ({type(error).__name__})", self.log)

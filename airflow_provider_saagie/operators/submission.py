@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider_saagie.client.checks import one_of, seconds
+from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.operators import run_record
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.client.saagie import SaagieClient
     from airflow_provider_saagie.client.submit import Submission
 
-__all__ = ["IF_RUNNING", "ON_LOST_SUBMIT", "Submits", "check", "take"]
+__all__ = ["IF_RUNNING", "ON_LOST_SUBMIT", "Submits", "check", "clear_away_lost", "remember", "take"]
 
 ON_LOST_SUBMIT = ("adopt", "fail", "submit")
 IF_RUNNING = ("submit", "attach", "skip", "fail")
@@ -65,6 +66,26 @@ def take(task: Submits, context: Context, client: SaagieClient, job: JobSummary)
         job, run_record.load(context), run_record.this_try(context), _wishes(task), _side(context, client, job)
     )
     return client.session.run(steps)
+
+
+def clear_away_lost(task: Submits, context: Context, client: SaagieClient, job: JobSummary) -> None:
+    """Stop what ``runJob`` has started where Airflow's alarm struck before its answer, and no try comes to adopt it.
+
+    :param task: the operator.
+    :param context: the try's.
+    :param client: to search with.
+    :param job: the job.
+    """
+    from airflow_provider_saagie.client.run_once import clear_away_lost
+
+    intent = run_record.load(context)
+    if intent is None or intent.instance_id is not None or intent.tried_by != run_record.this_try(context):
+        return
+    task.log.warning("The answer to runJob did not come in time; looking for what it has started, to stop it.")
+    try:
+        client.session.run(clear_away_lost(intent, _wishes(task), _side(context, client, job)))
+    except SaagieError as error:
+        task.log.warning("An instance of the job %r may go on. %s", job.name, error)
 
 
 def remember(task: Submits, context: Context, submission: Submission) -> None:

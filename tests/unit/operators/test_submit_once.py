@@ -40,8 +40,10 @@ def run_task(
 ) -> Callable[..., TaskResult]:
     """A function that runs one run operator over a connection with short time limits, and tells how it ended."""
 
-    def run(operator: type[SaagieRunJobOperator] = SaagieRunJobOperator, **given: Any) -> TaskResult:
-        extra = {"realm": emulator.realm, "platform_id": emulator.platform, "timeout": 3}
+    def run(
+        operator: type[SaagieRunJobOperator] = SaagieRunJobOperator, time_limit: float = 3, **given: Any
+    ) -> TaskResult:
+        extra = {"realm": emulator.realm, "platform_id": emulator.platform, "timeout": time_limit}
         os.environ["AIRFLOW_CONN_SAAGIE_DEFAULT"] = connection(emulator, extra=extra)
         dag = new_dag()
         with dag:
@@ -98,6 +100,19 @@ def test_a_lost_request_is_sent_again_once_that_is_sure(
     assert run_task(job_id=job_id).state == "success"
     assert len(started(client, job_id)) == 1
     assert emulator.faults()[0]["struck"] == 1
+
+
+@pytest.mark.long  # as above
+@pytest.mark.parametrize("deferrable", [False])
+def test_what_was_started_as_the_execution_timeout_struck_is_stopped(
+    run_task: Any, make_job: Any, client: SaagieClient, emulator: EmulatorProcess, shown: Callable[[], str]
+) -> None:
+    job_id = make_job(lasts(300))
+    emulator.fault("delay", "runJob", seconds=7, when="after")
+    assert run_task(job_id=job_id, time_limit=8, execution_timeout=timedelta(seconds=4)).state == "failed"
+    (instance,) = started(client, job_id)
+    assert ends(client, instance.id) == "KILLED"
+    assert "looking for what it has started, to stop it" in shown()
 
 
 class FailsAtItsEnd(SaagieRunJobOperator):
