@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider_saagie.client import answers, checks
-from airflow_provider_saagie.client.calls import Call, Steps
+from airflow_provider_saagie.client.calls import Call, Pause, Steps
 
 __all__ = [
     "JobInstance",
@@ -20,12 +20,15 @@ __all__ = [
     "list_instances",
     "list_newer",
     "read_instance",
+    "read_twice",
     "run",
     "stop",
     "with_status",
 ]
 
 PAGE = 100
+SECOND_LOOK = 2.0
+"""Seconds until an instance that the platform did not have is looked for again."""
 SELECTORS = ("ALL", "SUCCEEDED", "FAILED", "STOPPED", "UNKNOWN")
 
 
@@ -105,6 +108,15 @@ def read_instance(job_instance_id: str) -> Steps[JobInstance | None]:
     instance_id = checks.identifier("job_instance_id", job_instance_id)
     row = (yield Call("watchedInstance", {"jobInstanceId": instance_id})).get("jobInstance")
     return JobInstance.from_answer(row) if row else None
+
+
+def read_twice(job_instance_id: str) -> Steps[JobInstance | None]:
+    """Read an instance that is thought to be there: it is gone only where it is null twice."""
+    found = yield from read_instance(job_instance_id)
+    if found is None:
+        yield Pause(SECOND_LOOK)
+        found = yield from read_instance(job_instance_id)
+    return found
 
 
 def list_instances(job_id: str, *, limit: int, skip: int = 0) -> Steps[list[JobInstance]]:

@@ -105,10 +105,10 @@ def run_once(
     if stored and stored.job_id != job.id:
         log.info("An earlier try ran another job (%s): that is left alone.", stored.job_id)
         stored = None
-    instance = (yield from _read_twice(stored.instance_id)) if stored and stored.instance_id else None
+    instance = (yield from instances.read_twice(stored.instance_id)) if stored and stored.instance_id else None
     if stored and submit.what_is_found(stored, instance, job.id, side.now()) is Found.LOST:
         yield Pause(LOOK)  # the platform may know it again: it is read once more before it is given up
-        instance = yield from _read_twice(str(stored.instance_id))
+        instance = yield from instances.read_twice(str(stored.instance_id))
     do = submit.decide(stored, instance, this_try, job_id=job.id, now=side.now(), stop_on_kill=wishes.stop_on_kill)
     if stored:
         _tell(do, stored, instance, this_try, side)
@@ -276,7 +276,7 @@ def _see_its_end(instance_id: str, wishes: Wishes, side: TaskSide, *, stop: bool
     """Wait for an instance's end, so that two never overlap; stop it first where that is ours to do."""
     deadline = side.now() + wishes.stop_timeout
     while True:
-        found = yield from _read_twice(instance_id)
+        found = yield from instances.read_twice(instance_id)
         if found is None or (not submit.is_on_its_way(found) and found.status != InstanceStatus.UNKNOWN):
             return
         if stop and found.status != InstanceStatus.KILLING:
@@ -297,15 +297,6 @@ def _stopped(instance_id: str) -> Steps[bool]:
         log.warning("The stop failed, and may be tried again: %s", error)
         return False
     return True
-
-
-def _read_twice(instance_id: str) -> Steps[JobInstance | None]:
-    """Read an instance; it is gone only where it is null twice."""
-    found = yield from instances.read_instance(instance_id)
-    if found is None:
-        yield Pause(LOOK)
-        found = yield from instances.read_instance(instance_id)
-    return found
 
 
 def _listed(found: Sequence[JobInstance], side: TaskSide) -> str:

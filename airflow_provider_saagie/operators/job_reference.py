@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from airflow_provider_saagie.client.checks import identifier
 from airflow_provider_saagie.exceptions import SaagieValidationError
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.definitions import JobSummary
     from airflow_provider_saagie.client.saagie import SaagieClient
 
-__all__ = ["JOB_FIELDS", "NamesJob", "find_job", "find_job_id"]
+__all__ = ["JOB_FIELDS", "NamesJob", "find_job", "find_job_id", "given_id"]
 
 JOB_FIELDS = ("job_id", "job_name", "project_name", "job_alias", "project_id")
 """The template fields of every task that names a job."""
+NOTHING_FOUND = "None"
+"""What a template makes of an XCom that is not there."""
 
 
 class NamesJob(Protocol):
@@ -42,19 +45,34 @@ def find_job_id(task: NamesJob, client: SaagieClient) -> str:
     }
     chosen = [way for way, is_chosen in ways.items() if is_chosen]
     if len(chosen) != 1:
-        found = f"it gives {', and '.join(chosen)}" if chosen else "it gives none of them"
-        raise SaagieValidationError(f"The task should name its job by one of {'; '.join(ways)}: {found}.")
+        given = f"it gives {', and '.join(chosen)}" if chosen else "it gives none of them"
+        raise SaagieValidationError(f"The task should name its job by one of {'; '.join(ways)}: {given}.")
     if task.job_id:
-        return task.job_id
+        return given_id("job_id", task.job_id)
     if task.job_name:
         if not task.project_name:
             raise SaagieValidationError("`job_name` is given without `project_name`, the project to look for it in.")
         return client.jobs.get_id(task.job_name, task.project_name)
     if not task.project_id:
         raise SaagieValidationError("`job_alias` is given without `project_id`, the project to look for it in.")
-    return str(
-        client.jobs.get_info_by_alias(task.project_id, str(task.job_alias), instances_limit=1)["jobByAlias"]["id"]
-    )
+    project_id = given_id("project_id", task.project_id)
+    found = client.jobs.get_info_by_alias(project_id, str(task.job_alias), instances_limit=1)
+    return str(found["jobByAlias"]["id"])
+
+
+def given_id(name: str, value: object) -> str:
+    """Check an id that a task was given.
+
+    :param name: the parameter's name.
+    :param value: the id, its template filled.
+    :raises SaagieValidationError: where it is none.
+    """
+    if value == NOTHING_FOUND:
+        raise SaagieValidationError(
+            f"`{name}` is {value!r}: its template found nothing. Has the task whose result it takes run, and does it "
+            "give one?"
+        )
+    return identifier(name, value)
 
 
 def find_job(task: NamesJob, client: SaagieClient) -> JobSummary:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider_saagie.client.checks import seconds
 from airflow_provider_saagie.exceptions import SaagieNotFound, SaagieValidationError
-from airflow_provider_saagie.operators.job_reference import JOB_FIELDS, find_job
+from airflow_provider_saagie.operators.job_reference import JOB_FIELDS, find_job, given_id
 from airflow_provider_saagie.operators.saagie_task import SaagieTask, show_link
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ class SaagieStopInstanceOperator(SaagieTask):
 
         ti = context["ti"]
         if self.instance_id:
-            instance = client.session.run(instances.read_instance(self.instance_id))
+            instance = client.session.run(instances.read_instance(given_id("instance_id", self.instance_id)))
             if instance is None:
                 raise SaagieNotFound(
                     f"jobInstance: the platform has no job instance {self.instance_id}, or this login may not see it.",

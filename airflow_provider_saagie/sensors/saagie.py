@@ -30,7 +30,7 @@ from airflow_provider_saagie.exceptions import (
 )
 from airflow_provider_saagie.links.saagie import SaagieLink, ShowsLink
 from airflow_provider_saagie.operators.deadlines import Deadline, earlier_deadline, time_passed
-from airflow_provider_saagie.operators.job_reference import JOB_FIELDS, find_job
+from airflow_provider_saagie.operators.job_reference import JOB_FIELDS, find_job, given_id
 from airflow_provider_saagie.operators.saagie_task import show_link
 
 if TYPE_CHECKING:
@@ -142,9 +142,12 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
                 instance = self._look_patiently(context)
                 return (self._reached(context, instance) if instance else None) or self._time_out(context, deadline)
 
-    def execute_again(self, context: Context, event: Any = None, deadline: float | None = None) -> Any:
+    def execute_again(
+        self, context: Context, event: Any = None, deadline: float | None = None, link: str | None = None
+    ) -> Any:
         """Look again, after a pause, for what could not be watched by its id."""
         del event
+        self.shown_link = link
         found = self._deadline(context)
         return self._wait(context, replace(found, at=deadline) if deadline else found)
 
@@ -193,7 +196,7 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
 
         client = self.hook.get_conn()
         if self.instance_id:
-            instance = client.session.run(instances.read_instance(self.instance_id))
+            instance = client.session.run(instances.read_twice(given_id("instance_id", self.instance_id)))
             if instance is None:
                 self._fail(SaagieInstanceGone, f"The platform has no job instance {self.instance_id}.")
             job = client.session.run(definitions.read_summary(str(instance.job_id)))
@@ -271,11 +274,12 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
     def _defer_for(self, pause: float, deadline: Deadline) -> NoReturn:
         from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
 
-        # Not every Airflow says at the next look when the try began: the deadline goes along.
+        # Not every Airflow says at the next look when the try began: the deadline goes along. So does the link, which
+        # Airflow stores anew at the next deferral, also where Saagie is away by then.
         self.defer(
             trigger=TimeDeltaTrigger(timedelta(seconds=pause)),
             method_name="execute_again",
-            kwargs={"deadline": deadline.at},
+            kwargs={"deadline": deadline.at, "link": self.shown_link},
         )
 
     def _deadline(self, context: Context) -> Deadline:

@@ -30,6 +30,8 @@ class Instance:
 
     :param ends_after: seconds from its start; None for a job that never ends by itself.
     :param epoch: how often the task had been cleared when it was asked for.
+    :param lost_at: when the platform loses sight of it: from then on it is UNKNOWN, until it has ended.
+    :param hears_stops: whether a request to stop it has an effect.
     """
 
     id: str
@@ -42,15 +44,22 @@ class Instance:
     deleted: bool = False
     is_ours: bool = False
     epoch: int = 0
+    lost_at: float | None = None
+    hears_stops: bool = True
 
     def status(self, now: float) -> str:
+        known = self._known_status(now)
+        is_lost = self.lost_at is not None and now >= self.lost_at and known in ("RUNNING", "KILLING")
+        return "UNKNOWN" if is_lost else known
+
+    def _known_status(self, now: float) -> str:
         ends_at = float("inf") if self.ends_after is None else self.created + self.ends_after
         if self.stopped_at is not None and self.stopped_at < ends_at:
             return "KILLED" if now >= min(ends_at, self.stopped_at + KILLING_TAKES) else "KILLING"
         return self.ends_as if now >= ends_at else "RUNNING"
 
     def is_on_its_way(self, now: float) -> bool:
-        return not self.deleted and self.status(now) in ("RUNNING", "KILLING")
+        return not self.deleted and self._known_status(now) in ("RUNNING", "KILLING")
 
 
 @dataclass
@@ -174,7 +183,7 @@ class SimulatedSaagie:
     def stop(self, instance_id: str) -> None:
         self.stops.append(instance_id)
         found = self._find(instance_id)
-        if found and found.status(self.now) == "RUNNING":
+        if found.hears_stops and found.status(self.now) in ("RUNNING", "UNKNOWN"):
             found.stopped_at = self.now
 
     def _watchedInstance(self, jobInstanceId: str) -> dict[str, Any]:  # noqa: N802, N803 - as above

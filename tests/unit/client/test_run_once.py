@@ -20,7 +20,7 @@ from airflow_provider_saagie.exceptions import (
     SaagieOutcomeUnknown,
     SaagieWaitTimeout,
 )
-from tests.unit.client.simulated_saagie import JOB, LOGIN, Fate, Instance, SimulatedSaagie, WorkerDied
+from tests.unit.client.simulated_saagie import JOB, KILLING_TAKES, LOGIN, Fate, Instance, SimulatedSaagie, WorkerDied
 
 LOST = Fate(answered=False)
 NEVER_ARRIVED = Fate(starts=False, answered=False)
@@ -141,6 +141,24 @@ def test_two_never_overlap_silently() -> None:
         task.attempt()
     assert 30 <= task.saagie.now - began <= 40
     assert (task.saagie.runs, task.saagie.stops) == (1, [])
+
+
+@pytest.mark.parametrize("hears_stops", [True, False])
+def test_what_the_platform_has_lost_sight_of_never_overlaps_with_another(hears_stops: bool) -> None:
+    task = Task(SimulatedSaagie(fates=[Fate(ends_after=None)]))
+    task.attempt()
+    (first,) = ours(task)
+    first.lost_at, first.hears_stops = task.saagie.now, hears_stops
+    task.saagie.advance(100)
+    if hears_stops:
+        assert task.attempt().is_new
+        assert first.stopped_at
+        assert ours(task)[1].created >= first.stopped_at + KILLING_TAKES
+    else:
+        with pytest.raises(SaagieWaitTimeout, match="still UNKNOWN after 120 s"):
+            task.attempt()
+        assert task.saagie.runs == 1
+    assert task.saagie.stops == [first.id]
 
 
 def test_an_instance_that_is_gone_is_not_silently_run_again() -> None:

@@ -123,3 +123,15 @@ def test_a_platform_that_stays_away_is_still_an_unknown_outcome(
         transport(settings, running.run(job_id))
     emulator.clear_faults()
     assert sum(row["operation"] == "runJob" for row in emulator.requests()) <= before + 1
+
+
+@pytest.mark.parametrize(("seen", "status"), [([None, "RUNNING"], "RUNNING"), ([None], None), (["QUEUED"], "QUEUED")])
+def test_an_instance_is_gone_only_where_it_is_null_twice(seen: list[str | None], status: str | None) -> None:
+    saagie, steps = Saagie(*seen), instances.read_twice(INSTANCE)
+    step = next(steps)
+    try:
+        while True:
+            step = steps.send(saagie(step))
+    except StopIteration as end:
+        found = end.value
+    assert (found.status if found else None) == status

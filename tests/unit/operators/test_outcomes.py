@@ -234,6 +234,14 @@ def test_a_reason_that_the_schema_does_not_know_counts_as_none(status: str) -> N
     assert outcome_of(told, skip_on=["NEW"]).meaning is Meaning.SKIP
 
 
+def test_what_the_task_itself_had_stopped_is_no_reason_against_a_retry() -> None:
+    killed = JobInstance(id="i", number=1, job_id="j", status="KILLED")
+    assert outcome_of(killed).meaning is Meaning.FAIL
+    assert outcome_of(killed, stopped_by_us=True).meaning is Meaning.RETRY
+    failed = JobInstance(id="i", number=1, job_id="j", status="FAILED", reason="INVALID_IMAGE_NAME")
+    assert outcome_of(failed, stopped_by_us=True).meaning is Meaning.FAIL
+
+
 def test_a_status_that_the_schema_does_not_know_is_on_its_way() -> None:
     assert not is_final("PAUSED")
 

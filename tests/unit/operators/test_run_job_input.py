@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     [
         ({}, "it gives none of them"),
         ({"job_id": "x"}, "UUID"),
+        ({"job_id": "{{ ti.xcom_pull(task_ids='nobody') }}"}, "`job_id` is 'None': its template found nothing"),
+        ({"job_alias": "x", "project_id": "{{ none }}"}, "`project_id` is 'None': its template found nothing"),
         ({"job_name": "x"}, "project_name"),
         ({"job_alias": "x"}, "project_id"),
         ({"job_name": "x", "project_name": "Nowhere"}, "'Demo'"),

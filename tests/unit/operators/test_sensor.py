@@ -99,7 +99,8 @@ def test_the_timeout_fails_or_skips_and_stops_nothing(
     ("given", "said"),
     [
         ({"instance_id": NOBODY}, NOBODY),
-        ({"instance_id": "x"}, "UUID"),
+        ({"instance_id": "x"}, "`instance_id` is 'x': it should be a UUID"),
+        ({"instance_id": "{{ ti.xcom_pull(task_ids='nobody') }}"}, "its template found nothing"),
         ({}, "it gives none of them"),
         ({"instance_id": NOBODY, "target_statuses": ["DONE"]}, "DONE"),
         ({"instance_id": NOBODY, "target_statuses": []}, "target_statuses"),

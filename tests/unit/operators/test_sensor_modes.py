@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -14,6 +15,7 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, A
 
 from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.exceptions import SaagieAuthError, SaagieInstanceGone, SaagieJobFailed
+from airflow_provider_saagie.links.saagie import SaagieLink
 from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
 from tests.unit.operators.conftest import connection
 from tests.unit.operators.told_ends import job_that_ends
@@ -183,3 +185,34 @@ def test_an_end_that_airflows_backstop_finds_counts(
     assert (seen.result.state, seen.result.xcoms["instance_status"]) == (state, "KILLED")
     if state == "failed":
         assert ", stopped by airflow, not as SUCCEEDED." in str(seen.raised[0])
+
+
+def test_the_next_look_of_a_deferred_sensor_has_its_deadline_and_its_link(
+    sense: Callable[..., Seen], make_job: Any, client: SaagieClient, emulator: EmulatorProcess
+) -> None:
+    links: list[str] = []
+
+    class GoesOnElsewhere(SaagieJobInstanceSensor):
+        """A sensor that another process goes on with, as Airflow has it after a deferral."""
+
+        def execute(self, context: Any) -> Any:
+            with pytest.raises(TaskDeferred) as first:
+                super().execute(context)
+            left = first.value.kwargs["deadline"] - time.time()
+            assert 400 < left < 600
+            emulator.fault("outage", seconds=60)
+            links.append(str(self.shown_link))
+            self.shown_link = None
+            with pytest.raises(TaskDeferred) as second:
+                self.resume_execution(first.value.method_name, {**first.value.kwargs, "event": None}, context)
+            links.append(SaagieLink().get_link(self, ti_key=None))
+            emulator.clear_faults()
+            over = {**second.value.kwargs, "event": None, "deadline": time.time() - 1}
+            return self.resume_execution(second.value.method_name, over, context)
+
+    instance_id = client.jobs.run(make_job(LONG))["runJob"]["id"]
+    seen = sense(GoesOnElsewhere, instance_id=instance_id, deferrable=True, target_statuses=["KILLING"], timeout=600)
+    client.jobs.stop(instance_id)
+    assert [type(error) for error in seen.raised] == [AirflowSensorTimeout]
+    assert links[0].endswith(f"/instances/{instance_id}")
+    assert links[1] == links[0]
