@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 collect_ignore_glob = ["test_*.py"]
 AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:3])
 DAGS = (ROOT / "example_dags", ROOT / "tests" / "oldest" / "dags")
+EVENT_DAG = ROOT / "tests" / "airflow" / "dags" / "event_dags.py"
 PATIENCE = 90.0  # seconds
 # Seconds in which a scheduler hears of a deferral; where the trigger fires earlier, Airflow may fail the task.
 HEARD = 6.0
@@ -89,6 +90,7 @@ def old_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     for source in DAGS:
         ignored = shutil.ignore_patterns("__pycache__", "tests")
         shutil.copytree(source, folder / "dags", ignore=ignored, dirs_exist_ok=True)
+    shutil.copy(EVENT_DAG, folder / "dags")
     with stacks.temporary(folder / "run", folder / "dags", parallelism=4) as running:
         yield running
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,7 +14,7 @@ from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDe
 
 from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.exceptions import SaagieJobFailed, SaagieWaitTimeout
-from airflow_provider_saagie.operators.deadlines import BACKSTOP
+from airflow_provider_saagie.operators.deadlines import BACKSTOP, earlier_deadline
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
 from tests.unit.operators.told_ends import job_that_ends
 
@@ -201,3 +202,26 @@ def test_a_trigger_that_breaks_leaves_the_instance_to_the_retry_and_stops_it_at_
     assert "the next try takes it up" in first
     assert "asked to stop" in last
     assert end_of(client, job_id) == "KILLED"
+
+
+@pytest.mark.parametrize(
+    ("timeout", "execution_timeout", "kind", "allowed"),
+    [
+        (30, timedelta(minutes=1), "timeout", 30),
+        (timedelta(minutes=2), timedelta(minutes=1), "execution_timeout", 60),
+        (None, timedelta(minutes=1), "execution_timeout", 60),
+        (30, None, "timeout", 30),
+    ],
+)
+def test_the_earlier_of_both_limits_counts_from_the_start_of_the_try(
+    timeout: Any, execution_timeout: timedelta | None, kind: str, allowed: float
+) -> None:
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    context: Any = {"ti": SimpleNamespace(start_date=start)}
+    found = earlier_deadline(context, timeout=timeout, execution_timeout=execution_timeout)
+    assert found
+    assert (found.kind, found.allowed, found.at) == (kind, allowed, start.timestamp() + allowed)
+
+
+def test_without_a_limit_there_is_no_deadline() -> None:
+    assert earlier_deadline({"ti": SimpleNamespace(start_date=None)}, timeout=None, execution_timeout=None) is None  # type: ignore[typeddict-item]

@@ -125,6 +125,20 @@ def test_a_retry_deletes_no_other_job_of_that_name(
     assert [is_there(client, job_id) for job_id in made] == [True]
 
 
+def test_a_retry_that_names_another_job_deletes_that(
+    run_dag: Any, new_dag: Any, make_job: Any, client: Any, emulator: EmulatorProcess
+) -> None:
+    """As where the DAG was edited between two tries."""
+    before, after = make_job("print(1)"), make_job("print(2)")
+    named = f"{{{{ '{before}' if ti.try_number == 1 else '{after}' }}}}"
+    dag = new_dag()
+    with dag:
+        SaagieDeleteJobOperator(task_id="delete", job_id=named, retries=1, retry_delay=0)
+    emulator.fault("error", "deleteJob", message="Not today")
+    assert run_dag(dag)["delete"].xcoms["job_id"] == after
+    assert [is_there(client, job_id) for job_id in (before, after)] == [True, False]
+
+
 def test_a_platform_that_keeps_the_job_is_believed(deleting: Any, make_job: Any, client: Any, emulator: Any) -> None:
     job_id = make_job("print(1)")
     emulator.fault("error", "deleteJob", times=0, message="It belongs to a pipeline")

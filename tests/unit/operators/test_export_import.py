@@ -33,8 +33,10 @@ class SmallStorage(MemoryFileSystem):
 
     protocol = "small"
     full_at = ""
+    last = ""
 
     def put_file(self, lpath: Any, rpath: Any, **more: Any) -> None:
+        self.last = str(rpath)
         if self.full_at and str(rpath).endswith(self.full_at):
             raise OSError(errno.ENOSPC, "no space left in the bucket")
         super().put_file(lpath, rpath, **more)
@@ -125,6 +127,7 @@ def test_a_new_export_replaces_the_older_one(doing: Any, job: Any, storage: Smal
     assert stored(storage, f"/bucket/{job['id']}") == ["job.json", "version/2/second.py"]
     doing(SaagieExportJobOperator, job_id=job["id"], folder="memory://bucket", versions_limit=1)
     assert stored(storage, f"/bucket/{job['id']}") == ["job.json", "version/2/second.py"]
+    assert storage.last == f"/bucket/{job['id']}/job.json"  # without which a folder is no exported job
 
 
 @pytest.mark.parametrize("full_at", ["job.json", "second.py"])

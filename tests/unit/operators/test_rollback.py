@@ -97,6 +97,21 @@ def test_a_retry_goes_back_no_further(
     assert current(client, job_id) == 2
 
 
+def test_a_retry_that_names_another_job_rolls_that_back_by_one(
+    new_dag: Any, run_dag: Any, make_job: Any, job_id: str, client: SaagieClient, emulator: EmulatorProcess
+) -> None:
+    """As where the DAG was edited between two tries."""
+    other = make_job("print(1)")
+    client.jobs.upgrade(other, release_note="two")
+    named = f"{{{{ '{job_id}' if ti.try_number == 1 else '{other}' }}}}"
+    dag = new_dag()
+    with dag:
+        SaagieRollbackJobOperator(task_id="back", job_id=named, retries=1, retry_delay=0)
+    emulator.fault("error", "rollbackJobVersion", message="Not today")
+    assert run_dag(dag)["back"].xcoms["return_value"] == 1
+    assert (current(client, job_id), current(client, other)) == (3, 1)
+
+
 BAD = [
     ({"version_number": 9}, "no version 9. It has: 3, 2, 1"),
     ({"version_number": "latest"}, "whole number"),

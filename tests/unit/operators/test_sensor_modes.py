@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,12 @@ import pytest
 from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_saagie.client import instances
-from airflow_provider_saagie.exceptions import SaagieAuthError, SaagieInstanceGone, SaagieJobFailed
+from airflow_provider_saagie.exceptions import (
+    SaagieAuthError,
+    SaagieInfrastructureError,
+    SaagieInstanceGone,
+    SaagieJobFailed,
+)
 from airflow_provider_saagie.links.saagie import SaagieLink
 from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
 from tests.unit.operators.conftest import connection
@@ -24,6 +30,7 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from airflow_provider_saagie.client.saagie import SaagieClient
+    from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
     from tests.emulator_process import EmulatorProcess
     from tests.unit.operators.conftest import TaskResult
 
@@ -161,6 +168,39 @@ def test_execution_timeout_bounds_the_wait(
     assert seen.result.state == state
     assert [type(error) for error in seen.raised] == ([] if soft_fail else [AirflowTaskTimeout])
     client.jobs.stop(instance_id)
+
+
+@in_each_mode
+def test_unknown_that_passes_is_waited_out(
+    sense: Callable[..., Seen], make_job: Any, client: SaagieClient, emulator: EmulatorProcess, mode: Any
+) -> None:
+    instance_id = client.jobs.run(make_job(LONG))["runJob"]["id"]
+    emulator.set_instance(instance_id, "UNKNOWN")
+    passes = threading.Timer(1.5, emulator.set_instance, [instance_id, "SUCCEEDED"])
+    passes.start()
+    seen = sense(instance_id=instance_id, **mode)
+    passes.join()
+    assert (seen.result.state, seen.result.xcoms["instance_status"]) == ("success", "SUCCEEDED")
+
+
+class ShortGrace(SaagieJobInstanceSensor):
+    """A sensor that believes UNKNOWN soon."""
+
+    def _trigger(self, *given: Any) -> SaagieJobInstanceTrigger:
+        trigger = super()._trigger(*given)
+        trigger.unknown_grace = 0.5
+        return trigger
+
+
+@pytest.mark.parametrize(("targets", "state"), [(["SUCCEEDED"], "failed"), (["UNKNOWN"], "success")])
+def test_unknown_that_lasts_is_an_end(
+    sense: Callable[..., Seen], make_job: Any, client: SaagieClient, emulator: EmulatorProcess, targets: Any, state: str
+) -> None:
+    instance_id = client.jobs.run(make_job(LONG))["runJob"]["id"]
+    emulator.set_instance(instance_id, "UNKNOWN")
+    seen = sense(ShortGrace, instance_id=instance_id, target_statuses=targets, deferrable=True)
+    assert (seen.result.state, seen.result.xcoms["instance_status"]) == (state, "UNKNOWN")
+    assert [type(error.__cause__) for error in seen.raised] == [SaagieInfrastructureError] * (state == "failed")
 
 
 class NoTriggerer(SaagieJobInstanceSensor):

@@ -236,6 +236,16 @@ def test_a_mistake_of_ours_leaves_the_instance_to_the_retry(
 
 
 @both_ways
+def test_a_mistake_of_ours_leaves_nothing_to_a_retry_that_would_not_take_it_up(
+    run_task: Any, make_job: Any, client: SaagieClient, shown: Callable[[], str]
+) -> None:
+    job_id = make_job(lasts(30))
+    assert run_task(Breaks, job_id=job_id, retries=1, reattach=False).state == "failed"
+    assert [ends(client, one.id) for one in started(client, job_id)] == ["KILLED", "KILLED"]
+    assert "the next try takes it up" not in shown()
+
+
+@both_ways
 @pytest.mark.parametrize("wrong", ["if_running", "on_lost_submit", "stop_timeout"])
 def test_wrong_wishes_are_refused_before_anything_is_sent(
     run_task: Any, make_job: Any, client: SaagieClient, wrong: str, shown: Callable[[], str]

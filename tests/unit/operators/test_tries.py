@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
+from airflow_provider_saagie import airflow_compat
 from airflow_provider_saagie.operators import tries
 
 
@@ -45,3 +46,11 @@ def test_before_airflow_3_3_nothing_is_recalled() -> None:
     tries.remember(without, "key", {"job_id": "one"})
     tries.forget(without, "key")
     assert tries.recall(without, "key") is None
+
+
+def test_an_event_of_another_try_is_told_from_one_of_this() -> None:
+    """Airflow 3.0 resumes a retry with what the try before was waiting for."""
+    this: Any = {"ti": SimpleNamespace(try_number=2)}
+    assert airflow_compat.is_another_try(this, 1)
+    assert not airflow_compat.is_another_try(this, 2)
+    assert not airflow_compat.is_another_try(this, None), "as in dag.test()"
