@@ -12,6 +12,7 @@ TOGETHER = {
     "tests/airflow/": "the shared Airflow",
     "tests/browser/test_connection_form.py": "the shared Airflow",
     "tests/browser/test_quickstart.py": "the shared Airflow",
+    "tests/browser/test_waiting_and_failing.py": "the shared Airflow",
     "tests/contract/test_side_by_side.py": "the calls that are played once",
 }
 

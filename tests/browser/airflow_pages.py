@@ -17,9 +17,14 @@ def log_in(page: Page, url: str, login: str, password: str) -> None:
     page.get_by_test_id("nav-home-link").wait_for()
 
 
+def open_connections(page: Page, url: str) -> None:
+    """Open the list of connections; what an earlier press of a button had said is gone."""
+    page.goto(f"{url}/connections")
+
+
 def open_form(page: Page, url: str) -> Locator:
     """Open the form for a new connection and choose Saagie as its type."""
-    page.goto(f"{url}/connections")
+    open_connections(page, url)
     page.get_by_role("button", name="Add Connection").click()
     form = page.get_by_role("dialog")
     form.get_by_role("combobox").click()
@@ -41,6 +46,11 @@ def fill(form: Locator, section: str, values: dict[str, str]) -> None:
     open_section(form, section)
     for name, value in values.items():
         form.locator(f"[name={name}]").fill(value)
+
+
+def around(form: Locator, name: str) -> Locator:
+    """Find what belongs to a field: its label, itself, its help."""
+    return form.get_by_role("group").filter(has=form.page.locator(f"[name={name}]"))
 
 
 def save(form: Locator) -> None:
@@ -74,13 +84,39 @@ def open_task(page: Page, url: str, dag_id: str, run_id: str, task_id: str) -> N
 
 
 def grid_colours(page: Page, run_id: str, tasks: tuple[str, ...]) -> dict[str, tuple[int, ...]]:
-    """Return the colour (red, green, blue) of each task of a run in the grid, which shows states by colour only."""
+    """Return the colour (red, green, blue) of each task of a run in the grid."""
     colours = {}
     for task_id in tasks:
-        badge = page.get_by_test_id(f"grid-{run_id}-{task_id}").get_by_test_id("task-state-badge")
-        colour = badge.evaluate("element => getComputedStyle(element).backgroundColor")
-        colours[task_id] = tuple(int(part) for part in re.findall(r"\d+", colour)[:3])
+        colours[task_id] = tuple(
+            int(part) for part in re.findall(r"\d+", colour(grid_state(page, run_id, task_id)))[:3]
+        )
     return colours
+
+
+def shown_state(page: Page, state: str) -> Locator:
+    """Find the state that stands beside the task's name."""
+    return page.get_by_test_id("state-badge").filter(has_text=re.compile(f"^{state}$"))
+
+
+def grid_state(page: Page, run_id: str, task_id: str) -> Locator:
+    """Find a task's state in the grid, which shows it by colour only."""
+    return page.get_by_test_id(f"grid-{run_id}-{task_id}").get_by_test_id("task-state-badge")
+
+
+def colour(badge: Locator) -> str:
+    """Give a badge's colour, as the browser writes it."""
+    return str(badge.evaluate("element => getComputedStyle(element).backgroundColor"))
+
+
+def failure(page: Page, error: str) -> Locator:
+    """Find a failure's message in the log: the head of an error's traceback, which folds up under it."""
+    return page.get_by_test_id(f"summary-{error}")
+
+
+def link_of(page: Page, name: str) -> str | None:
+    """Say where a task's extra link leads; its Details are open then."""
+    page.get_by_role("link", name="Details").click()
+    return page.get_by_role("link", name=name).get_attribute("href")
 
 
 def follow_link(page: Page, name: str) -> Page:

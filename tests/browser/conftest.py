@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import expect
 
 from scripts.airflow_settings import LOGIN
 from tests.airflow_stack import shared_stack
@@ -38,6 +39,7 @@ def browser() -> Iterator[Browser]:
     """One browser for this folder only: while it is open, this thread has an event loop that other tests can't use."""
     if EXECUTABLE is None:
         pytest.skip("there is no chromium on this machine")
+    expect.set_options(timeout=PATIENCE)  # a busy machine takes longer than Playwright's five seconds
     with chromium() as running:
         yield running
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from playwright.sync_api import expect
@@ -23,6 +23,17 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.slow
 
 WRONG = "wr0ng-pass"
+SWITCHED = "on"
+# What a person may fill in, and how it is kept.
+FILLED: dict[str, tuple[str, object]] = {
+    "platform_id": ("6", 6),
+    "realm": ("acme-realm", "acme-realm"),
+    "verify": ("/etc/ssl/acme.pem", "/etc/ssl/acme.pem"),
+    "allow_http": (SWITCHED, True),
+    "proxy": ("http://proxy.acme.io:3128", "***"),  # Airflow takes every proxy's URL for a secret, as it may hold one
+    "timeout": ("12.5", 12.5),
+    "retries": ("2", 2),
+}
 
 
 @pytest.fixture
@@ -63,8 +74,10 @@ def test_the_form_shows_our_fields_with_help_and_hides_the_password(
 
     pages.open_section(form, "Extra Fields")
     for field in EXTRA_FIELDS:
-        expect(form.get_by_text(field.label, exact=True)).to_be_visible()
-        expect(form.get_by_text(field.help, exact=True)).to_be_visible()
+        belongs_to_it = pages.around(form, f"element_{field.name}")
+        expect(belongs_to_it.get_by_text(field.label, exact=True)).to_be_visible()
+        expect(belongs_to_it.get_by_text(field.help, exact=True)).to_be_visible()
+        expect(form.locator(f"[name=element_{field.name}]")).to_have_accessible_description(field.help)
     page.screenshot(path=picture("form_extra"))
 
 
@@ -88,6 +101,26 @@ def test_a_connection_made_in_the_form_is_kept_and_passes_its_test(
     assert "platform 1" in said
 
 
+def test_every_further_field_is_kept_as_it_was_filled_in(
+    form: Locator, stack: Stack, connection_id: str, page: Page, picture: Callable[[str], Path]
+):
+    assert set(FILLED) == {field.name for field in EXTRA_FIELDS}
+    form.locator("[name=connection_id]").fill(connection_id)
+    pages.fill(form, "Standard Fields", {"host": "https://acme-workspace.prod.saagie.io"})
+    pages.open_section(form, "Extra Fields")
+    for name, (typed, _) in FILLED.items():
+        if typed is SWITCHED:
+            pages.around(form, f"element_{name}").locator("[data-part=control]").click()
+        else:
+            form.locator(f"[name=element_{name}]").fill(typed)
+    page.screenshot(path=picture("form_filled"))
+    pages.save(form)
+
+    kept = stack.airflow.connection(connection_id)
+    assert kept
+    assert json.loads(kept["extra"]) == {name: value for name, (_, value) in FILLED.items()}
+
+
 def test_a_wrong_password_is_named_and_not_shown(
     form: Locator, page: Page, stack: Stack, connection_id: str, picture: Callable[[str], Path]
 ):
@@ -99,3 +132,37 @@ def test_a_wrong_password_is_named_and_not_shown(
     assert "check login, password and realm" in said
     assert stack.saagie_url in said
     assert WRONG not in page.content()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("changes", "extra", "named"),
+    [
+        ({"host": "https://gone.invalid", "port": 443}, {}, "could not be asked: its name could not be resolved"),
+        ({"host": "http://127.0.0.1:9", "port": 9}, {}, "http://127.0.0.1:9 could not be asked: the connection was"),
+        ({}, {"proxy": "http://127.0.0.1:9"}, "could not be asked: the proxy refused or could not be reached"),
+        ({}, {"platform_id": 99}, "has no platform 99, or 'airflow' may not see it: check `platform_id`"),
+        ({}, {"realm": "elsewhere"}, "refused the login of 'airflow' in the realm 'elsewhere' (HTTP 401): check login"),
+    ],
+    ids=["unknown_host", "closed_port", "proxy", "platform", "realm"],
+)
+def test_the_test_button_names_what_is_wrong(
+    page: Page,
+    stack: Stack,
+    connection_id: str,
+    picture: Callable[[str], Path],
+    request: pytest.FixtureRequest,
+    changes: dict[str, Any],
+    extra: dict[str, Any],
+    named: str,
+):
+    wrong = stack.connection | {"connection_id": connection_id} | changes
+    wrong["extra"] = json.dumps(json.loads(wrong["extra"]) | extra)
+    stack.airflow.put_connection(wrong)
+
+    pages.open_connections(page, stack.settings.url)
+    said = pages.press_test(page, connection_id)
+    page.screenshot(path=picture(f"test_bad_{request.node.callspec.id}"))
+    assert "Test Connection Failed" in said
+    assert named in said
+    assert stack.wishes.saagie_password not in page.content()
