@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,12 +26,22 @@ if TYPE_CHECKING:
     from scripts.stack import Stack
 
 PICTURES = ROOT / "docs" / "pictures"
-DAG = "saagie_quickstart"
+DAG, FAILING = "saagie_quickstart", "saagie_failure"
 WIDTH = 1280  # pixels
-LARGEST = 300_000  # bytes of a picture
-UNFOLDING = 800  # milliseconds that a section of a form takes to unfold
+LARGEST = 150_000  # bytes of a picture
+MOVING = 800  # milliseconds that a section of a form takes to unfold, or a message to appear
+FIRST_LINE = 60_000  # milliseconds that a job's first line may take
 # Where they are free, these ports keep the addresses in the pictures the same from one time to the next.
 AIRFLOW_PORT, SAAGIE_PORT = 28080, 28000
+# The examples' jobs are over before one could look at the tasks that wait for them: here they take their time. The one
+# that fails does so without a traceback, which would name this machine's folders.
+FOR_PICTURES = {
+    "hello.py": [("time.sleep(0.5)", "time.sleep(4)")],
+    "fails.py": [
+        ('print("Reading', '__import__("time").sleep(9)\nprint("Reading'),
+        ("raise FileNotFoundError", "raise SystemExit"),
+    ],
+}
 EXAMPLE_CONNECTION = {
     "host": "https://acme-workspace.prod.saagie.io/projects/platform/6/",
     "port": "443",
@@ -98,21 +109,82 @@ def show_connection(browser: Browser, stack: Stack) -> None:
         keep("connection", page, form)
         pages.open_section(form, "Extra Fields")
         form.get_by_text(EXTRA_FIELDS[-1].help).wait_for()
-        page.wait_for_timeout(UNFOLDING)
+        page.wait_for_timeout(MOVING)
         keep("connection_more", page, form)
 
 
+def show_tests(browser: Browser, stack: Stack) -> None:
+    """Show what the Test button says of a good connection and of one with a wrong password."""
+    wrong = stack.connection | {"connection_id": "saagie_wrong", "password": "wrong", "description": "A wrong password"}
+    stack.airflow.put_connection(wrong)
+    with logged_in(browser, stack, height=640) as page:
+        pages.open_connections(page, stack.settings.url)
+        pages.press_test(page, "saagie_default")
+        pages.press_test(page, "saagie_wrong")
+        page.get_by_text("Test Connection Failed").wait_for()
+        page.wait_for_timeout(MOVING)
+        keep("connection_tested", page)
+    stack.airflow.call("DELETE", "connections/saagie_wrong")
+
+
 def show_run(browser: Browser, stack: Stack) -> None:
-    """Show a run of the first example: its grid, the log of its task `run`, and the instance's page in Saagie."""
+    """Show a run of the first example while it waits and at its end, and the instance's page in Saagie."""
     stack.airflow.wait_for_dag(DAG)
     with logged_in(browser, stack, height=640) as page:
         run_id = pages.trigger(page, stack.settings.url, DAG)
-        if (state := stack.airflow.wait_for_run(DAG, run_id)) != "success":
-            raise PictureError(f"The run of {DAG} ended as {state}.")
+        stack.airflow.wait_for_state(DAG, run_id, "run", "deferred")
+        pages.open_task(page, stack.settings.url, DAG, run_id, "run")
+        page.get_by_text("[job] Working: step 2 of 3").wait_for(timeout=FIRST_LINE)
+        pages.shown_state(page, "Deferred").wait_for()
+        keep("deferred", page)
+        end_of(stack, DAG, run_id, "success")
         pages.open_task(page, stack.settings.url, DAG, run_id, "run")
         page.get_by_text("[job] Done.").wait_for()
         keep("dag", page)
         keep("emulator", pages.follow_link(page, "Open in Saagie"))
+
+
+def show_failure(browser: Browser, stack: Stack) -> None:
+    """Show the log of a task whose job has failed, its lines wrapped and the traceback folded up."""
+    stack.airflow.wait_for_dag(FAILING)
+    run_id = stack.airflow.trigger(FAILING)
+    end_of(stack, FAILING, run_id, "failed")
+    with logged_in(browser, stack, height=640) as page:
+        pages.open_task(page, stack.settings.url, FAILING, run_id, "run_failing_job")
+        message = pages.failure(page, "SaagieJobFailed")
+        message.click(position={"x": 5, "y": 5})
+        page.keyboard.press("w")
+        page.wait_for_timeout(MOVING)
+        message.scroll_into_view_if_needed()
+        keep("failure", page)
+
+
+def end_of(stack: Stack, dag_id: str, run_id: str, state: str) -> None:
+    """Wait for a run's end, and see that it came to what the picture is about.
+
+    :raises PictureError: it ended otherwise, or Airflow has tried a task twice.
+    """
+    ended = stack.airflow.wait_for_run(dag_id, run_id)
+    if ended != state or any(task["try_number"] > 1 for task in stack.airflow.tasks(dag_id, run_id)):
+        raise PictureError(f"The run of {dag_id} ended as {ended}, or not at the first try.")
+
+
+def examples_for_pictures(folder: Path) -> Path:
+    """Copy the examples, with jobs that leave the time to look at the tasks which wait for them.
+
+    :raises PictureError: a job has changed, so that it can't be made slower that way.
+    """
+    dags = folder / "dags"
+    shutil.copytree(ROOT / "example_dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, changes in FOR_PICTURES.items():
+        job = dags / "jobs" / name
+        text = job.read_text(encoding="utf-8")
+        for as_it_stands, instead in changes:
+            if as_it_stands not in text:
+                raise PictureError(f"{job.name} has no {as_it_stands!r} any more.")
+            text = text.replace(as_it_stands, instead)
+        job.write_text(text, encoding="utf-8")
+    return dags
 
 
 def logged_in(browser: Browser, stack: Stack, height: int) -> Page:
@@ -131,8 +203,8 @@ def main() -> int:
     record_demo()
     with processes.signals_raise(), tempfile.TemporaryDirectory() as folder:
         wishes = Wishes(
-            Path(folder),
-            ROOT / "example_dags",
+            Path(folder) / "run",
+            examples_for_pictures(Path(folder)),
             airflow_password=new_password(),
             saagie_password=new_password(),
             airflow_port=AIRFLOW_PORT,
@@ -143,6 +215,8 @@ def main() -> int:
             stack.airflow.put_connection(stack.connection)
             with chromium() as browser:
                 show_connection(browser, stack)
+                show_tests(browser, stack)
+                show_failure(browser, stack)  # a fresh triggerer takes seconds for its first task; the next is quick
                 show_run(browser, stack)
         finally:
             stacks.stop_undisturbed(stack)
