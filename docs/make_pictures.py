@@ -154,6 +154,7 @@ def show_failure(browser: Browser, stack: Stack) -> None:
         message = pages.failure(page, "SaagieJobFailed")
         message.click(position={"x": 5, "y": 5})
         page.keyboard.press("w")
+        message.evaluate("element => element.blur()")  # else it has a black frame
         page.wait_for_timeout(MOVING)
         message.scroll_into_view_if_needed()
         keep("failure", page)
