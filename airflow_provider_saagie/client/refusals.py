@@ -110,7 +110,7 @@ def error_of_refused(operation: str, outcome: Refused, settings: Settings) -> Sa
     if status == 404:
         return SaagieNotFound(
             f"{operation}: {host} has no platform {settings.platform_id}, or {settings.login!r} may not see it: "
-            f"check `platform_id` in the connection.{quoted}",
+            f"check the platform number (`platform_id`) in the connection.{quoted}",
             operation=operation,
             host=host,
             status=status,

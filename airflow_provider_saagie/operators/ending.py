@@ -81,7 +81,7 @@ def _message(event: InstanceEvent, outcome: Outcome, url: str, stderr: list[str]
     text += f" ({why})" if why else ""
     text += f", stopped by {event.stopped_by}" if event.stopped_by else ""
     text += f", after {took:.{0 if took >= 10 else 1}f} s." if took is not None else "."
-    text += f" {outcome.advice}" if outcome.advice else ""
+    text += f"\n{outcome.advice}" if outcome.advice else ""
     text += f"\n{url}"
     if stderr:
         text += "\nThe last lines of its stderr:\n" + "\n".join(f"  {line}" for line in stderr)

@@ -184,8 +184,13 @@ class SaagieRunJobOperator(SaagieTask):
             return self.execute(context)
         from airflow_provider_saagie.triggers.events import InstanceEvent
 
-        found = InstanceEvent.from_event(event)
         mine = run_record.load(context)
+        try:
+            found = InstanceEvent.from_event(event)
+        except SaagieError as error:
+            if mine is not None and mine.instance_id is not None:
+                self._give_up(context, mine, error)
+            raise
         if mine is None or mine.instance_id != found.instance_id:
             mine = run_record.from_event(found)
         self._mine = mine
@@ -259,6 +264,11 @@ class SaagieRunJobOperator(SaagieTask):
             raise SaagieValidationError(
                 f"`skip_on` is {self.skip_on!r}: it should be a list of statuses or reasons, such as ['KILLED']."
             )
+        for wanted in self.skip_on:
+            if not isinstance(wanted, str) or wanted != wanted.upper():
+                raise SaagieValidationError(
+                    f"`skip_on` holds {wanted!r}: statuses and reasons are written in capitals, such as 'KILLED'."
+                )
 
     def _go_on(self, context: Context, taken: Taken) -> str:
         mine = taken.submission

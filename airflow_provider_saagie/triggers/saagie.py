@@ -25,6 +25,8 @@ CLASS_PATH = "airflow_provider_saagie.triggers.saagie.SaagieJobInstanceTrigger"
 SHORTEST_INTERVAL = 0.05
 USUAL_START_LAG = 10.0
 """Seconds within which a triggerer takes up a task that has just deferred; later, it took over from another."""
+SOONEST_EVENT = 3.0
+"""Seconds after a deferral before which no event is told: the scheduler has to hear of the deferral first."""
 LOG_LAG = 1.0
 """Seconds within which the triggerer has read a line that a trigger has logged, also where it is busy."""
 WHAT_HAPPENED = {"failed": "marked failed", "success": "marked success", "removed": "removed"}
@@ -123,11 +125,18 @@ class SaagieJobInstanceTrigger(BaseTrigger):
             )
         waiter = self._waiter()
         verdict = await watcher.wait(self.saagie_conn_id, waiter, deadline=self.deadline)
-        if self.task_instance is not None and waiter.last_line_at is not None:
-            # The triggerer closes a task's log as its trigger ends, and reads the trigger's lines over another channel:
-            # those that it has not read by then land in its own log (seen on Airflow 3.3.2; apache/airflow#66158).
-            await asyncio.sleep(LOG_LAG - (time.monotonic() - waiter.last_line_at))
+        if self.task_instance is not None:  # not where it runs in a worker
+            await asyncio.sleep(max(self._until_logged(waiter), self.deferred_at + SOONEST_EVENT - time.time()))
         return self._event_of(verdict, waiter)
+
+    @staticmethod
+    def _until_logged(waiter: Waiter) -> float:
+        """Give the seconds until Airflow has surely read the last line.
+
+        The triggerer closes a task's log as its trigger ends, and reads the trigger's lines over another channel: those
+        that it has not read by then land in its own log (seen on Airflow 3.3.2; apache/airflow#66158).
+        """
+        return 0.0 if waiter.last_line_at is None else LOG_LAG - (time.monotonic() - waiter.last_line_at)
 
     def _waiter(self) -> Waiter:
         from airflow_provider_saagie.triggers.waiter import Waiter

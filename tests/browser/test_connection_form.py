@@ -141,7 +141,11 @@ def test_a_wrong_password_is_named_and_not_shown(
         ({"host": "https://gone.invalid", "port": 443}, {}, "could not be asked: its name could not be resolved"),
         ({"host": "http://127.0.0.1:9", "port": 9}, {}, "http://127.0.0.1:9 could not be asked: the connection was"),
         ({}, {"proxy": "http://127.0.0.1:9"}, "could not be asked: the proxy refused or could not be reached"),
-        ({}, {"platform_id": 99}, "has no platform 99, or 'airflow' may not see it: check `platform_id`"),
+        (
+            {},
+            {"platform_id": 99},
+            "has no platform 99, or 'airflow' may not see it: check the platform number (`platform_id`)",
+        ),
         ({}, {"realm": "elsewhere"}, "refused the login of 'airflow' in the realm 'elsewhere' (HTTP 401): check login"),
     ],
     ids=["unknown_host", "closed_port", "proxy", "platform", "realm"],

@@ -276,3 +276,22 @@ def test_an_instance_that_is_gone_is_not_silently_run_again(
     for error in raised:
         assert "clear the task to run it" in str(error)
         assert str(error).count("/instances/") == 1
+
+
+class OfAnotherVersion(SaagieRunJobOperator):
+    """Its triggerer tells something that it does not know."""
+
+    def execute_complete(self, context: Any, event: dict[str, Any], try_number: int | None = None) -> str:
+        self._running = None  # as in the process that resumes it
+        return super().execute_complete(context, {**event, "status": "new"}, try_number)
+
+
+def test_an_event_that_cant_be_used_leaves_no_instance_behind(
+    run_dag: Any, new_dag: Any, make_job: Any, client: SaagieClient
+) -> None:
+    job_id = make_job("import time; time.sleep(300)")
+    with new_dag() as dag:
+        OfAnotherVersion(task_id="run", job_id=job_id, deferrable=True, timeout=2, on_timeout="leave", poll_interval=1)
+    assert run_dag(dag)["run"].state == "failed"
+    (instance,) = client.session.run(instances.list_instances(job_id, limit=5))
+    assert instance.status in ("KILLING", "KILLED")

@@ -65,3 +65,14 @@ def test_a_bad_argument_starts_nothing(
     assert run_dag(dag)["run"].state == "failed"
     assert f"`{next(iter(given))}` is" in "".join(capfd.readouterr())
     assert client.session.run(instances.list_instances(job_id, limit=5)) == []
+
+
+def test_a_misspelt_skip_on_starts_nothing(
+    run_dag: Any, new_dag: Any, make_job: Any, client: SaagieClient, capfd: Any
+) -> None:
+    job_id = make_job("print(1)")
+    with new_dag() as dag:
+        SaagieRunJobOperator(task_id="run", job_id=job_id, skip_on=["KILLED", "evicted"])
+    assert run_dag(dag)["run"].state == "failed"
+    assert "`skip_on` holds 'evicted': statuses and reasons are written in capitals" in "".join(capfd.readouterr())
+    assert client.session.run(instances.list_instances(job_id, limit=5)) == []

@@ -6,13 +6,14 @@ import asyncio
 import json
 import time
 import uuid
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_provider_saagie.client.saagie import SaagieClient
 from airflow_provider_saagie.triggers.events import InstanceEvent
-from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
+from airflow_provider_saagie.triggers.saagie import SOONEST_EVENT, SaagieJobInstanceTrigger
 from tests.unit.client.conftest import settings_for
 from tests.unit.triggers.recorded import Recorder
 
@@ -210,3 +211,18 @@ def test_a_lost_token_is_replaced_for_all_at_once(
 
 def _logins(stats: dict[str, Any]) -> int:
     return stats["operations"].get("login", 0) if "operations" in stats else stats.get("login", 0)
+
+
+def test_a_deferred_task_hears_of_an_end_once_the_scheduler_has_heard_of_its_deferral(
+    connection: str, start: Callable[[str], str]
+) -> None:
+    instance_id = start("true")
+    began = time.time()
+    in_a_worker = trigger(instance_id)
+    assert run(in_a_worker)[0].status == "success"
+    assert time.time() - began < SOONEST_EVENT
+
+    in_the_triggerer = trigger(instance_id)
+    in_the_triggerer.task_instance = SimpleNamespace(task_id="run")
+    assert run(in_the_triggerer)[0].status == "success"
+    assert time.time() - in_the_triggerer.deferred_at >= SOONEST_EVENT
