@@ -83,6 +83,24 @@ def test_fifty_tasks_at_once_each_have_their_own_jobs_lines_in_order(
     assert seen == {one.id for one in begun}
 
 
+@pytest.mark.by_hand
+@pytest.mark.timeout(600)
+def test_jobs_that_end_at_once_end_their_tasks_in_the_first_try(
+    airflow: AirflowApi, saagie: SaagieSide, tmp_path: Path
+) -> None:
+    file = tmp_path / "quick.sh"
+    file.write_text("true")
+    made = saagie.client.jobs.create(
+        "Ends at once", saagie.client.get_project_id("Demo"), file=str(file), technology="bash",
+        runtime_version="debian12-bookworm", command_line="bash {file}",
+    )  # fmt: skip
+    airflow.wait_for_dag("many_at_once")
+    conf = {"job_id": made["data"]["createJob"]["id"], "tasks": MANY}
+    run_id = airflow.trigger("many_at_once", conf)
+    airflow.wait_for_run("many_at_once", run_id, seconds=500)
+    assert [task["state"] for task in mapped(airflow, "many_at_once", run_id, "run")] == ["success"] * MANY
+
+
 def most_at_once(found: list[JobInstance]) -> int:
     """Say how many instances were on their way at the same time, by their own times."""
     changes = []
