@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ __all__ = [
     "mask_locally",
     "store_for_ever",
     "task_state",
+    "triggerer_stats",
 ]
 
 LOCK_INTERVAL = 0.01
@@ -145,3 +147,20 @@ def asset_state_stores(trigger: Any) -> list[Any]:
         return []
     by_asset = [store for name in ("_by_name", "_by_uri") for store in getattr(accessors, name, {}).values()]
     return by_asset or [accessors]
+
+
+def triggerer_stats() -> Any | None:
+    """Give what takes metrics, where this is a triggerer's process; None in any other.
+
+    It is not the compat package's ``Stats``: that is the Task SDK's, which Airflow sets up in workers only, so that in
+    a triggerer of Airflow 3.2 or newer it drops what it is given. Airflow's own moved with 3.2.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    if "airflow.jobs.triggerer_job_runner" not in sys.modules or not hasattr(task_runner, "SUPERVISOR_COMMS"):
+        return None
+    try:
+        from airflow.observability.stats import Stats
+    except ImportError:
+        from airflow.stats import Stats  # type: ignore[assignment]  # the same, where it was before 3.2
+    return Stats

@@ -14,6 +14,7 @@ from airflow_provider_saagie.client.documents import watch_logs_text
 from airflow_provider_saagie.client.logs import LogLine
 from airflow_provider_saagie.triggers import rounds
 from airflow_provider_saagie.triggers.connection import Connection
+from airflow_provider_saagie.triggers.metrics import Meter
 from airflow_provider_saagie.triggers.waiter import Waiter
 
 __all__ = ["LogFollower"]
@@ -33,10 +34,12 @@ class LogFollower:
     """Shows new lines for the waiters that the poller names; apart from it, so that logs delay nobody's end.
 
     :param connection: how to send.
+    :param meter: counts what is sent.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, meter: Meter) -> None:
         self._connection = connection
+        self._meter = meter
         self._wanted: dict[Waiter, None] = {}
         self._wake = asyncio.Event()
         self._batch_size = LARGEST_BATCH
@@ -81,6 +84,8 @@ class LogFollower:
         for n, waiter in enumerate(batch):
             variables[f"i{n}"], variables[f"s{n}"] = waiter.instance_id, waiter.lines_seen
         outcome = await self._connection.send(OPERATION, watch_logs_text(len(batch)), variables)
+        usable = isinstance(outcome, outcomes.Answer) and isinstance(outcome.data, Mapping)
+        self._meter.count(requests=1, errors=not usable)
         if isinstance(outcome, outcomes.Answer) and isinstance(outcome.data, Mapping):
             concerned = rounds.errors_by_alias(outcome.errors)
             for n, waiter in enumerate(batch):

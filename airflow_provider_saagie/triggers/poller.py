@@ -7,7 +7,6 @@ it; what concerns a waiter is logged through the waiter's own.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
@@ -20,10 +19,12 @@ from airflow_provider_saagie.triggers import rounds
 from airflow_provider_saagie.triggers.connection import Connection
 from airflow_provider_saagie.triggers.job_feed import JobFeed, JobPage
 from airflow_provider_saagie.triggers.log_follower import LogFollower
+from airflow_provider_saagie.triggers.metrics import Meter
+from airflow_provider_saagie.triggers.outage import Outage
 from airflow_provider_saagie.triggers.questions import QUESTIONS, Question, question_of
 from airflow_provider_saagie.triggers.rounds import Away, Denied, RowError, Rows, TooMuch
 from airflow_provider_saagie.triggers.schedule import NOT_SCHEDULED, Schedule, interval, next_tick
-from airflow_provider_saagie.triggers.waiter import Asked, Failed, StillOnItsWay, Waiter
+from airflow_provider_saagie.triggers.waiter import Asked, Ended, StillOnItsWay, Waiter
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.settings import Settings
@@ -36,26 +37,6 @@ LARGEST_BATCH = 100
 REQUESTS_AT_A_TIME = 4
 GATHERING = 0.1
 """Seconds in which waiters that come together, or whose deadlines do, are gathered into one request."""
-NOT_WORTH_A_LINE = 3.0
-"""Seconds of a first pause about which nobody is told: a connection that was closed while idle, say."""
-
-
-@dataclass
-class Trouble:
-    """Why nobody is asked for now.
-
-    :param reading: what is wrong.
-    :param since: the loop's time when it began.
-    :param next_try: the loop's time when it is tried again.
-    :param attempts: how many tries have failed.
-    :param told: whether the waiters know.
-    """
-
-    reading: Away | Denied
-    since: float
-    next_try: float = 0.0
-    attempts: int = 0
-    told: bool = False
 
 
 @dataclass
@@ -70,24 +51,25 @@ class Poller:
     """Asks for what its waiters want to know until it is cancelled.
 
     :param look_up: gives the connection's settings.
+    :param meter: counts what is done.
     """
 
-    def __init__(self, look_up: Callable[[], Awaitable[Settings]]) -> None:
+    def __init__(self, look_up: Callable[[], Awaitable[Settings]], meter: Meter) -> None:
         self.waiters: set[Asked] = set()
         self.connection = Connection(look_up)
-        self.logs = LogFollower(self.connection)
+        self.logs = LogFollower(self.connection, meter)
+        self._meter = meter
+        self._outage = Outage(self.waiters, self.connection)
         self._schedule = Schedule()
         self._last_looks: list[Asked] = []
         self._wake = asyncio.Event()
         self._batch_sizes = {question.operation: LARGEST_BATCH for question in QUESTIONS}
-        self._trouble: Trouble | None = None
 
     def add(self, waiter: Asked) -> None:
         """Begin to ask about somebody's instance or job."""
         waiter.joined = _now()
         self.waiters.add(waiter)
-        if self._trouble and self._trouble.told:
-            _tell_lost(waiter, self._trouble.reading)
+        self._outage.greet(waiter)
         self._schedule.put(waiter, _now() + GATHERING)
         self._wake.set()
 
@@ -116,52 +98,61 @@ class Poller:
         try:
             while True:
                 self._wake.clear()
-                waiters = await self._due()
+                waiters, since = await self._due()
                 if waiters:
-                    await self._round(waiters)
+                    await self._round(waiters, since)
                     for waiter in waiters:  # who was not reached stays due
                         if waiter.due == NOT_SCHEDULED and not waiter.left and not waiter.verdict.done():
-                            self._schedule.put(waiter, _now())
+                            self._schedule.put(waiter, _now(), waiter.interval)
                 else:
                     await self._sleep_until(self._next_time())
+                self._meter.report(len(self.waiters), _now())
                 if following.done():
                     following.result()
         finally:
             following.cancel()
+            self._meter.report(0, _now(), last=True)
             try:
                 await asyncio.wait({following})
             finally:  # a loop that is shut down cancels this once more
                 await self.connection.close()
 
-    async def _due(self) -> list[Asked]:
+    async def _due(self) -> tuple[list[Asked], float | None]:
+        """Give whom to ask about now, and since when the longest due of them is.
+
+        That is as much as can be asked at a time: then who has become urgent meanwhile comes first.
+        """
         if self._last_looks:
             await asyncio.sleep(GATHERING)
         urgent = [waiter for waiter in self._last_looks if not waiter.left]
         self._last_looks.clear()
-        pausing = self._trouble is not None and _now() < self._trouble.next_try
-        if not pausing and (self._trouble or not self.connection.is_open):
+        pausing = _now() < self._outage.next_try
+        if not pausing and (self._outage.is_on or not self.connection.is_open):
             await self.connection.refresh()
             if self.connection.problem:
-                self._lost(self.connection.problem)
+                self._outage.begins(self.connection.problem)
         if not self.connection.is_open:
-            return []
-        if self._trouble is None:
-            return urgent + self._schedule.take(_now() + GATHERING / 2)
-        # In trouble one batch goes ahead, to see whether Saagie is back.
-        return urgent + ([] if pausing else self._schedule.take(_now(), at_most=min(self._batch_sizes.values())))
+            return [], None
+        if pausing:
+            return urgent, None
+        sizes = self._batch_sizes.values()
+        # In an outage one batch goes ahead, to see whether Saagie is back.
+        at_most = min(sizes) if self._outage.is_on else REQUESTS_AT_A_TIME * max(sizes)
+        due, since = self._schedule.take(_now() + GATHERING / 2, at_most)
+        return urgent + due, since
 
-    def _next_time(self) -> float | None:
+    def _next_time(self) -> float:
         due = self._schedule.next_due()
-        if self._trouble is None or (due is None and self.connection.is_open):
-            return due
-        return self._trouble.next_try if due is None else max(due, self._trouble.next_try)
+        if self._outage.is_on and not (due is None and self.connection.is_open):
+            due = self._outage.next_try if due is None else max(due, self._outage.next_try)
+        return self._meter.next_report if due is None else min(due, self._meter.next_report)
 
-    async def _sleep_until(self, when: float | None) -> None:
+    async def _sleep_until(self, when: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(when):
                 await self._wake.wait()
 
-    async def _round(self, waiters: list[Asked]) -> None:
+    async def _round(self, waiters: list[Asked], since: float | None) -> None:
         batches = [
             batch
             for question in QUESTIONS
@@ -171,14 +162,16 @@ class Poller:
                 self._batch_sizes[question.operation],
             )
         ]
-        for group in _cut(batches, 1 if self._trouble else REQUESTS_AT_A_TIME):
+        for group in _cut(batches, 1 if self._outage.is_on else REQUESTS_AT_A_TIME):
+            lag = _now() - since if since is not None else 0.0
+            self._meter.count(lag=lag)
             troubles = await asyncio.gather(*(self._ask(question, batch) for question, batch in group))
             trouble = next((trouble for trouble in troubles if trouble), None)
             if trouble is None:
                 continue
             # A login that is refused may have been mended in Airflow already.
-            if self._trouble or isinstance(trouble, Away) or not await self.connection.refresh(at_once=True):
-                self._lost(trouble)
+            if self._outage.is_on or isinstance(trouble, Away) or not await self.connection.refresh(at_once=True):
+                self._outage.begins(trouble)
             return
 
     async def _ask(self, question: Question[Any], batch: Sequence[Asked]) -> Away | Denied | None:
@@ -202,9 +195,10 @@ class Poller:
         text, variables = question.text(len(batch)), question.variables_of(batch)
         outcome = await self.connection.send(question.operation, text, variables)
         reading = rounds.read(outcome, question, len(batch), self.connection.settings)
+        self._meter.count(requests=1, asked=len(batch), errors=_errors(reading))
         match reading:
             case Rows(rows=rows):
-                self._found()
+                self._outage.ends()
                 tally.largest_accepted = max(tally.largest_accepted, len(batch))
                 for waiter, row in zip(batch, rows, strict=True):
                     waiter.asked_alone = False
@@ -232,7 +226,7 @@ class Poller:
     def _apply_to_feed(self, feed: JobFeed, row: JobPage | RowError | None, asked_at: float) -> None:
         now = _now()
         seconds = feed.look(row, now)
-        self._schedule.put(feed, next_tick(now, seconds) if seconds else now)
+        self._schedule.put(feed, next_tick(now, seconds) if seconds else now, seconds)
         if feed.missing:
             self._remove_waiters(feed)
         elif isinstance(row, JobPage):
@@ -251,6 +245,7 @@ class Poller:
             verdict = StillOnItsWay(was_read=not isinstance(row, RowError))
         if verdict:
             waiter.settle(verdict)
+            self._meter.count(ended=isinstance(verdict, Ended))
             if waiter.of_feed:  # nobody else takes it out
                 self.remove(waiter)
             return
@@ -261,51 +256,15 @@ class Poller:
         age = rounds.age_of(waiter, now, time.time())
         steady = doubtful or waiter.of_feed
         seconds = waiter.poll_interval if steady else interval(age, waiter.poll_interval)
-        self._schedule.put(waiter, next_tick(now, seconds))
-
-    def _lost(self, reading: Away | Denied) -> None:
-        now = _now()
-        trouble = self._trouble
-        if trouble is None or type(trouble.reading) is not type(reading):
-            trouble = self._trouble = Trouble(reading, since=now)
-            for waiter in self.waiters:
-                waiter.forget_doubts()
-        trouble.reading = reading
-        trouble.attempts += 1
-        pause = rounds.pause(reading, trouble.attempts)
-        trouble.next_try = now + pause
-        if not trouble.told and (trouble.attempts > 1 or pause > NOT_WORTH_A_LINE):
-            trouble.told = True
-            for waiter in self.waiters:
-                _tell_lost(waiter, reading)
-        if isinstance(reading, Denied) and now - trouble.since >= rounds.PATIENCE:
-            self._give_up(trouble, reading.error)
-
-    def _give_up(self, trouble: Trouble, error: SaagieError) -> None:
-        for waiter in list(self.waiters):
-            if waiter.endless or _now() - max(trouble.since, waiter.joined) < rounds.PATIENCE:
-                continue
-            link = self.connection.link(waiter)
-            waiter.settle(
-                Failed(
-                    "auth",
-                    f"For {rounds.PATIENCE / 60:.0f} minutes the connection could not be used; the instance was left "
-                    f"as it was ({link}). The last error: {error}",
-                )
-            )
-        if all(waiter.verdict.done() for waiter in self.waiters):
-            self._trouble = None
-
-    def _found(self) -> None:
-        trouble, self._trouble = self._trouble, None
-        if trouble and trouble.told:
-            for waiter in self.waiters:
-                if not waiter.quiet:
-                    waiter.say(logging.INFO, "Saagie answers again, after %.0f s.", _now() - trouble.since)
+        self._schedule.put(waiter, next_tick(now, seconds), seconds)
 
 
 def _cut(items: Sequence[T], size: int) -> list[Sequence[T]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _errors(reading: Rows | TooMuch | Away | Denied) -> int:
+    return sum(isinstance(row, RowError) for row in reading.rows) if isinstance(reading, Rows) else 1
 
 
 def _now() -> float:
@@ -325,17 +284,3 @@ def _batches(question: Question[Any], waiters: list[Asked], size: int) -> list[t
             weight = question.weight(waiter)
         together[-1].append(waiter)
     return [(question, batch) for batch in together + batches]
-
-
-def _tell_lost(waiter: Asked, reading: Away | Denied) -> None:
-    if waiter.quiet:
-        return
-    if isinstance(reading, Denied):
-        waiter.say(
-            logging.WARNING,
-            "The connection is refused; it is read anew and tried once a minute%s. %s",
-            "" if waiter.endless else f", for {rounds.PATIENCE / 60:.0f} minutes",
-            reading.error,
-        )
-    else:
-        waiter.say(logging.WARNING, "Saagie is away; waiting goes on until it is back. %s", reading.error)

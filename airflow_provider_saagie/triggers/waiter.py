@@ -77,6 +77,7 @@ class Asked:
     # What earlier rounds saw.
     joined: float = 0.0
     due: float = 0.0
+    interval: float = 0.0
     nulls: int = 0
     error_since: float | None = None
     asked_alone: bool = False

@@ -15,6 +15,7 @@ from airflow_provider_saagie import job_log
 from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.triggers.job_feed import JobFeed
+from airflow_provider_saagie.triggers.metrics import Meter
 from airflow_provider_saagie.triggers.poller import Poller
 from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay, Verdict, Waiter
 
@@ -40,10 +41,11 @@ class Watcher:
 
     def __init__(self, conn_id: str) -> None:
         self.members = 0
-        self.poller = Poller(lambda: _look_up(conn_id))
-        self.task = asyncio.get_running_loop().create_task(
-            self.poller.run(), name=f"saagie watcher {conn_id}", context=contextvars.Context()
-        )
+        loop = asyncio.get_running_loop()
+        meters = _meters.setdefault(loop, {})
+        meter = meters.setdefault(conn_id, Meter(conn_id, loop.time()))
+        self.poller = Poller(lambda: _look_up(conn_id), meter)
+        self.task = loop.create_task(self.poller.run(), name=f"saagie watcher {conn_id}", context=contextvars.Context())
         self.task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
@@ -60,6 +62,7 @@ class Watcher:
 
 
 _watchers: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Watcher]] = WeakKeyDictionary()
+_meters: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[str, Meter]] = WeakKeyDictionary()
 _tasks: set[asyncio.Task[Any]] = set()  # asyncio itself only holds them weakly
 
 

@@ -5,94 +5,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 
 from airflow_provider_saagie.triggers import watcher
-from airflow_provider_saagie.triggers.waiter import Ended, Failed, StillOnItsWay, Verdict, Waiter
-from tests.unit.triggers.recorded import Recorder
-from tests.unit.triggers.skipping_loop import run
-from tests.unit.triggers.small_saagie import (
-    RowFails,
-    SmallSaagie,
-    connection,
-    instance,
-    refusal,
-    row,
-    small_saagie,
-)
+from airflow_provider_saagie.triggers.waiter import Ended, Failed, StillOnItsWay
+from tests.unit.triggers.scene import HOUR, Scene, all_end
+from tests.unit.triggers.small_saagie import RowFails, instance, refusal, row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
+    from collections.abc import Callable
 
     Row = dict[str, Any] | None
-
-HOUR = 3600.0
-
-
-class Waiting:
-    """Somebody who waits, in a task of its own."""
-
-    def __init__(self, conn_id: str, number: int, *, deadline: float | None = None, **more: Any) -> None:
-        self.log = Recorder()
-        self.waiter = Waiter(instance_id=instance(number), log=self.log, **more)
-        limit = None if deadline is None else time.time() + deadline
-        self.task: asyncio.Task[Verdict] = asyncio.create_task(watcher.wait(conn_id, self.waiter, deadline=limit))
-
-    async def verdict(self) -> Verdict:
-        return await self.task
-
-    async def leave(self) -> None:
-        self.task.cancel()
-        await asyncio.wait({self.task})
-        assert self.task.cancelled()
-
-
-class Scene:
-    """A Saagie, a connection to it, and people who wait."""
-
-    def __init__(self, saagie: SmallSaagie, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.saagie = saagie
-        self.monkeypatch = monkeypatch
-        self.conn_id = connection(saagie.url, monkeypatch)
-
-    def wait_for(self, number: int, **more: Any) -> Waiting:
-        return Waiting(self.conn_id, number, **more)
-
-    def stop(self, number: int, **more: Any) -> asyncio.Task[list[str]]:
-        """Stop an instance; the task gives what was logged."""
-        log = Recorder()
-        waiter = Waiter(instance_id=instance(number), log=log, **more)
-
-        async def stopped() -> list[str]:
-            await watcher.stop(self.conn_id, waiter)
-            return log.lines
-
-        return asyncio.create_task(stopped())
-
-    def edit_connection(self, **changes: Any) -> None:
-        connection(self.saagie.url, self.monkeypatch, conn_id=self.conn_id, **changes)
-
-
-@pytest.fixture
-def play(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """A function that runs a scene; at its end the watcher has to be gone, its session closed."""
-
-    async def whole(scene: Callable[[Scene], Coroutine[Any, Any, None]]) -> None:
-        async with small_saagie() as saagie:
-            await scene(Scene(saagie, monkeypatch))
-            await asyncio.sleep(0.1)
-        assert not watcher._watchers.get(asyncio.get_running_loop())
-
-    return lambda scene, *, debug=True: run(whole(scene), debug=debug)
-
-
-async def all_end(waiting: Iterable[Waiting]) -> bool:
-    verdicts = await asyncio.gather(*(one.verdict() for one in waiting))
-    return all(isinstance(verdict, Ended) for verdict in verdicts)
 
 
 def test_250_waiters_take_three_requests_a_round_on_one_session(play: Callable[..., None]) -> None:
@@ -117,7 +43,7 @@ def test_young_instances_are_asked_for_more_often_and_none_less_often_than_its_i
 ) -> None:
     async def scene(s: Scene) -> None:
         began = asyncio.get_running_loop().time()
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 200 else "SUCCEEDED", age=at)
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 200 else "SUCCEEDED", age=at - s.saagie.looks[0].at)
         one = s.wait_for(1, poll_interval=10)
         assert isinstance(await one.verdict(), Ended)
         times = [asked.at for asked in s.saagie.looks]

@@ -1,0 +1,110 @@
+"""What a watcher did: a line a minute in the triggerer's own log, and metrics through Airflow's stats.
+
+Only a triggerer hears of it. A worker that waits has a watcher for one instance, whose line would land in the task's
+log, and whose gauges would hide the triggerer's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from airflow_provider_saagie import airflow_compat
+
+__all__ = ["EVERY", "Figures", "Meter"]
+
+EVERY = 60.0
+"""Seconds between two reports."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Figures:
+    """What was done since the last report.
+
+    :param requests: sent, those for logs too; logins and stops apart.
+    :param asked: instances and jobs that these asked about.
+    :param ended: instances whose end was seen.
+    :param errors: requests without a usable answer, and instances of which an answer could not tell.
+    :param lag: seconds by which the latest question came late.
+    """
+
+    requests: int = 0
+    asked: int = 0
+    ended: int = 0
+    errors: int = 0
+    lag: float = 0.0
+
+
+class Meter:
+    """Counts for one connection, also over several watchers that follow each other.
+
+    :param conn_id: the connection's id in Airflow.
+    :param now: the loop's time.
+    """
+
+    def __init__(self, conn_id: str, now: float) -> None:
+        self.conn_id = conn_id
+        self.next_report = now + EVERY
+        self._line_since = now
+        self._for_line, self._for_stats = Figures(), Figures()
+
+    def count(self, *, requests: int = 0, asked: int = 0, ended: int = 0, errors: int = 0, lag: float = 0.0) -> None:
+        """Add to what was done since the last report."""
+        for figures in (self._for_line, self._for_stats):
+            figures.requests += requests
+            figures.asked += asked
+            figures.ended += ended
+            figures.errors += errors
+            figures.lag = max(figures.lag, lag)
+
+    def report(self, watched: int, now: float, *, last: bool = False) -> None:
+        """Tell the log and Airflow's stats, if it is time.
+
+        :param watched: how many instances and jobs are watched now.
+        :param now: the loop's time.
+        :param last: whether the watcher ends: metrics don't wait for the next one, the line does.
+        """
+        if now < self.next_report and not last:
+            return
+        stats = airflow_compat.triggerer_stats()
+        if stats:
+            if now >= self.next_report:
+                self._write_line(watched, now - self._line_since)
+            figures, self._for_stats = self._for_stats, Figures()
+            # In a thread: a backend may look up a host's name first.
+            asyncio.get_running_loop().run_in_executor(None, _send, stats, self.conn_id, watched, figures)
+        if now >= self.next_report:
+            self.next_report = now + EVERY
+            self._line_since, self._for_line = now, Figures()
+
+    def _write_line(self, watched: int, seconds: float) -> None:
+        done = self._for_line
+        log.info(
+            "Saagie watcher of %s, %.0f s: watched %d, asked %d in %d requests, ended %d, errors %d, lag %.2f s",
+            self.conn_id,
+            seconds,
+            watched,
+            done.asked,
+            done.requests,
+            done.ended,
+            done.errors,
+            done.lag,
+        )
+
+
+def _send(stats: Any, conn_id: str, watched: int, done: Figures) -> None:
+    tags = {"conn_id": conn_id, "hostname": socket.gethostname()}
+    try:
+        stats.gauge("saagie.watcher.watched", watched, tags=tags)
+        for name in ("requests", "asked", "ended", "errors"):
+            if count := getattr(done, name):
+                stats.incr(f"saagie.watcher.{name}", count, tags=tags)
+        stats.timing("saagie.watcher.lag", timedelta(seconds=done.lag), tags=tags)
+    except Exception as error:  # noqa: BLE001 - whatever a backend raises, the watching goes on
+        log.warning("Airflow's stats took no metrics of the Saagie watcher: %s", error)

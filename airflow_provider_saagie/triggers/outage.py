@@ -1,0 +1,127 @@
+"""While Saagie is away, or refuses us, nobody is asked; each waiter hears of it once, and once more when it is over."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+
+from airflow_provider_saagie.exceptions import SaagieError
+from airflow_provider_saagie.triggers import rounds
+from airflow_provider_saagie.triggers.connection import Connection
+from airflow_provider_saagie.triggers.rounds import Away, Denied
+from airflow_provider_saagie.triggers.waiter import Asked, Failed
+
+__all__ = ["Outage"]
+
+NOT_WORTH_A_LINE = 3.0
+"""Seconds of a first pause about which nobody is told: a connection that was closed while idle, say."""
+
+
+@dataclass
+class Trouble:
+    """Why nobody is asked for now.
+
+    :param reading: what is wrong.
+    :param since: the loop's time when it began.
+    :param next_try: the loop's time when it is tried again.
+    :param attempts: how many tries have failed.
+    :param told: whether the waiters know.
+    """
+
+    reading: Away | Denied
+    since: float
+    next_try: float = 0.0
+    attempts: int = 0
+    told: bool = False
+
+
+class Outage:
+    """Whether a connection's waiters can be asked for, and what they hear where not.
+
+    :param waiters: the poller's, who come and go.
+    :param connection: theirs.
+    """
+
+    def __init__(self, waiters: set[Asked], connection: Connection) -> None:
+        self._waiters = waiters
+        self._connection = connection
+        self._trouble: Trouble | None = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether Saagie is away, as far as we know."""
+        return self._trouble is not None
+
+    @property
+    def next_try(self) -> float:
+        """The loop's time before which nobody is asked for."""
+        return self._trouble.next_try if self._trouble else 0.0
+
+    def greet(self, waiter: Asked) -> None:
+        """Tell a late comer what the others know already."""
+        if self._trouble and self._trouble.told:
+            _tell(waiter, self._trouble.reading)
+
+    def begins(self, reading: Away | Denied) -> None:
+        """Note that a try has failed: the first one, or one more.
+
+        :param reading: what is wrong.
+        """
+        now = _now()
+        trouble = self._trouble
+        if trouble is None or type(trouble.reading) is not type(reading):
+            trouble = self._trouble = Trouble(reading, since=now)
+            for waiter in self._waiters:
+                waiter.forget_doubts()
+        trouble.reading = reading
+        trouble.attempts += 1
+        pause = rounds.pause(reading, trouble.attempts)
+        trouble.next_try = now + pause
+        if not trouble.told and (trouble.attempts > 1 or pause > NOT_WORTH_A_LINE):
+            trouble.told = True
+            for waiter in self._waiters:
+                _tell(waiter, reading)
+        if isinstance(reading, Denied) and now - trouble.since >= rounds.PATIENCE:
+            self._give_up(trouble, reading.error)
+
+    def _give_up(self, trouble: Trouble, error: SaagieError) -> None:
+        for waiter in list(self._waiters):
+            if waiter.endless or _now() - max(trouble.since, waiter.joined) < rounds.PATIENCE:
+                continue
+            link = self._connection.link(waiter)
+            waiter.settle(
+                Failed(
+                    "auth",
+                    f"For {rounds.PATIENCE / 60:.0f} minutes the connection could not be used; the instance was left "
+                    f"as it was ({link}). The last error: {error}",
+                )
+            )
+        if all(waiter.verdict.done() for waiter in self._waiters):
+            self._trouble = None
+
+    def ends(self) -> None:
+        """Note that Saagie has answered."""
+        trouble, self._trouble = self._trouble, None
+        if trouble and trouble.told:
+            for waiter in self._waiters:
+                if not waiter.quiet:
+                    waiter.say(logging.INFO, "Saagie answers again, after %.0f s.", _now() - trouble.since)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _tell(waiter: Asked, reading: Away | Denied) -> None:
+    if waiter.quiet:
+        return
+    if isinstance(reading, Denied):
+        waiter.say(
+            logging.WARNING,
+            "The connection is refused; it is read anew and tried once a minute%s. %s",
+            "" if waiter.endless else f", for {rounds.PATIENCE / 60:.0f} minutes",
+            reading.error,
+        )
+    else:
+        waiter.say(logging.WARNING, "Saagie is away; waiting goes on until it is back. %s", reading.error)

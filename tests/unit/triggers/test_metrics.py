@@ -1,0 +1,188 @@
+"""What a triggerer's operator sees of the watcher: a line a minute at most, and metrics through Airflow's own stats."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.observability import stats
+from airflow.sdk.execution_time import task_runner
+
+from airflow_provider_saagie.airflow_compat import triggerer_stats
+from airflow_provider_saagie.triggers.metrics import EVERY
+from tests.unit.triggers.scene import HOUR, Scene, all_end
+from tests.unit.triggers.small_saagie import row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+LOGGER = "airflow_provider_saagie.triggers.metrics"
+
+
+@dataclass
+class Backend:
+    """Takes metrics as one of Airflow's backends does."""
+
+    got: list[tuple[str, str, Any, dict[str, Any]]] = field(default_factory=list)
+    broken: bool = False
+
+    def incr(self, stat: str, count: int = 1, rate: float = 1, *, tags: Any = None) -> None:
+        self._take("incr", stat, count, tags)
+
+    def gauge(self, stat: str, value: float, rate: float = 1, delta: bool = False, *, tags: Any = None) -> None:
+        self._take("gauge", stat, value, tags)
+
+    def timing(self, stat: str, dt: Any, *, tags: Any = None) -> None:
+        self._take("timing", stat, dt, tags)
+
+    def _take(self, kind: str, stat: str, value: Any, tags: Any) -> None:
+        if self.broken:
+            raise OSError("no backend")
+        self.got.append((kind, stat.removeprefix("saagie.watcher."), value, tags))
+
+    def sum(self, stat: str) -> int:
+        return sum(value for kind, name, value, _ in self.got if (kind, name) == ("incr", stat))
+
+
+@pytest.fixture
+def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
+    """Airflow's stats as a triggerer sets them up, in a process that looks like a triggerer's."""
+    import airflow.jobs.triggerer_job_runner  # noqa: F401 - being loaded is what tells a triggerer
+
+    monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", object(), raising=False)
+    taking = Backend()
+    stats.initialize(factory=lambda: taking, export_legacy_names=True)  # type: ignore[arg-type,return-value]
+    yield taking
+    from airflow._shared.observability.metrics.base_stats_logger import NoStatsLogger
+
+    stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+    caplog.set_level(logging.INFO, LOGGER)
+    return lambda: [record.getMessage() for record in caplog.records if record.name == LOGGER]
+
+
+def test_a_line_a_minute_and_metrics_say_what_was_done(
+    play: Callable[..., None],
+    backend: Backend,
+    lines: Callable[[], list[str]],
+) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 200 else "SUCCEEDED", age=HOUR)
+        waiting = [s.wait_for(n) for n in range(1, 151)]
+        assert await all_end(waiting)
+        await asyncio.sleep(0.1)
+        assert 3 <= len(lines()) <= 4
+        assert all(
+            f"Saagie watcher of {s.conn_id}, 6" in line and "watched 150" in line and "errors 0" in line
+            for line in lines()[:3]
+        )
+        assert backend.sum("requests") == len(s.saagie.looks)
+        assert backend.sum("asked") == sum(len(asked.ids) for asked in s.saagie.looks)
+        assert backend.sum("ended") == 150
+        assert backend.sum("errors") == 0
+        watched = [value for kind, name, value, _ in backend.got if (kind, name) == ("gauge", "watched")]
+        assert set(watched[:-1]) == {150}
+        assert watched[-1] == 0  # the last one out
+        lags = [value.total_seconds() for kind, _, value, _ in backend.got if kind == "timing"]
+        assert max(lags) < 5
+        assert {tags["conn_id"] for *_, tags in backend.got} == {s.conn_id}
+
+    play(scene, debug=False)
+
+
+def test_short_watchers_one_after_the_other_write_a_line_a_minute_too_and_lose_no_metric(
+    play: Callable[..., None],
+    backend: Backend,
+    lines: Callable[[], list[str]],
+) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("SUCCEEDED")
+        for number in range(1, 9):
+            await s.wait_for(number).verdict()
+            await asyncio.sleep(25)
+        assert 2 <= len(lines()) <= s.saagie.now() / EVERY
+        assert backend.sum("ended") == 8
+
+    play(scene)
+
+
+def test_a_broken_backend_disturbs_nobody(
+    play: Callable[..., None],
+    backend: Backend,
+    lines: Callable[[], list[str]],
+) -> None:
+    async def scene(s: Scene) -> None:
+        backend.broken = True
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 100 else "SUCCEEDED", age=HOUR)
+        one = s.wait_for(1)
+        assert await all_end([one])
+        await asyncio.sleep(0.1)
+        assert one.log.lines == []
+        assert any("took no metrics" in line for line in lines())
+
+    play(scene)
+
+
+def test_a_worker_that_waits_says_nothing(
+    play: Callable[..., None],
+    backend: Backend,
+    lines: Callable[[], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "airflow.jobs.triggerer_job_runner")
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 100 else "SUCCEEDED", age=HOUR)
+        assert await all_end([s.wait_for(1)])
+
+    play(scene)
+    assert triggerer_stats() is None
+    assert lines() == backend.got == []
+
+
+SENDS = """
+import airflow.jobs.triggerer_job_runner
+from airflow.observability import stats
+from airflow.observability.metrics import stats_utils
+from airflow.sdk.execution_time import task_runner
+task_runner.SUPERVISOR_COMMS = object()
+stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=True)
+from airflow_provider_saagie.airflow_compat import triggerer_stats
+from airflow_provider_saagie.triggers.metrics import Figures, _send
+_send(triggerer_stats(), "saagie_default", 2000, Figures(requests=25, asked=2500, ended=3, errors=1, lag=0.25))
+"""
+
+
+def test_a_statsd_server_gets_them_with_their_tags(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("statsd", reason="Airflow's statsd backend needs the package statsd")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(10)
+        settings = {
+            "STATSD_ON": "True", "STATSD_HOST": "127.0.0.1", "STATSD_PORT": str(server.getsockname()[1]),
+            "STATSD_INFLUXDB_ENABLED": "True",
+        }  # fmt: skip
+        for name, value in settings.items():
+            monkeypatch.setenv(f"AIRFLOW__METRICS__{name}", value)
+        subprocess.run([sys.executable, "-c", SENDS], check=True, timeout=120)
+        got: list[str] = []
+        while len(got) < 6:  # Airflow has some of its own to tell
+            got += [text for text in [server.recv(1000).decode()] if "saagie" in text]
+    tags = f",conn_id=saagie_default,hostname={socket.gethostname()}"
+    assert sorted(got) == [
+        f"airflow.saagie.watcher.asked{tags}:2500|c",
+        f"airflow.saagie.watcher.ended{tags}:3|c",
+        f"airflow.saagie.watcher.errors{tags}:1|c",
+        f"airflow.saagie.watcher.lag{tags}:250.000000|ms",
+        f"airflow.saagie.watcher.requests{tags}:25|c",
+        f"airflow.saagie.watcher.watched{tags}:2000|g",
+    ]
