@@ -59,10 +59,10 @@ class LogFollower:
         :param waiter: whose, after its verdict.
         :return: done when all is shown.
         """
-        waiter.draining = True
+        drained = waiter.drained = asyncio.get_running_loop().create_future()
         self.follow(waiter)
         self._finish(waiter)
-        return waiter.drained
+        return drained
 
     async def run(self) -> None:
         """Read, until cancelled."""
@@ -99,7 +99,7 @@ class LogFollower:
             self._batch_size = (len(batch) + 1) // 2
         await asyncio.sleep(PAUSE_AFTER_TROUBLE)
         for waiter in batch:  # the others are read again in the poller's next round
-            if smaller or waiter.draining:
+            if smaller or waiter.drained:
                 self.follow(waiter)
 
     async def _show(self, waiter: Waiter, answer: object, error: Mapping[str, Any] | None, limit: int) -> None:
@@ -126,7 +126,7 @@ class LogFollower:
 
     def _finish(self, waiter: Waiter) -> None:
         """Say that all is shown, to one whose end is known."""
-        if waiter.draining and waiter not in self._wanted and not waiter.drained.done():
+        if waiter.drained and waiter not in self._wanted and not waiter.drained.done():
             waiter.drained.set_result(None)
 
 

@@ -136,8 +136,7 @@ class Waiter(Asked):
     log_limit: int = 10_000
     of_feed: bool = False
 
-    drained: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-    draining: bool = False
+    drained: asyncio.Future[None] | None = None  # made where somebody waits for the last lines
 
     # What earlier rounds saw.
     instance: JobInstance | None = None

@@ -74,29 +74,34 @@ async def wait(conn_id: str, waiter: Waiter, *, deadline: float | None = None) -
     :param deadline: when to stop waiting, in seconds since 1970; the status is read once more then.
     :return: what the waiting came to.
     """
-    with _membership(conn_id) as watcher:
-        poller = watcher.poller
+    # Thousands wait here at a time: no task, no nested coroutine and no context manager of their own.
+    watcher = _join(conn_id)
+    poller = watcher.poller
+    timer: asyncio.TimerHandle | None = None
+    try:
         poller.add(waiter)
-        try:
-            verdict = await _verdict(poller, waiter, deadline)
-            unread = isinstance(verdict, Failed) or (isinstance(verdict, StillOnItsWay) and not verdict.was_read)
-            if waiter.stream_logs and not unread:
-                await _last_lines(poller, waiter)
-        finally:
-            poller.remove(waiter)
+        if deadline is not None:
+            seconds = max(0.0, deadline - time.time())
+            timer = asyncio.get_running_loop().call_later(seconds, _at_deadline, poller, waiter, context=waiter.context)
+        verdict = await waiter.verdict
+        unread = isinstance(verdict, Failed) or (isinstance(verdict, StillOnItsWay) and not verdict.was_read)
+        if waiter.stream_logs and not unread:
+            await _last_lines(poller, waiter)
+    finally:
+        if timer:
+            timer.cancel()
+        poller.remove(waiter)
+        _leave(conn_id, watcher)
     if watcher.members == 0:
         await asyncio.wait({watcher.task})  # the connections are closed before the loop may end
     return verdict
 
 
-async def _verdict(poller: Poller, waiter: Waiter, deadline: float | None) -> Verdict:
-    left = None if deadline is None else max(0.0, deadline - time.time())
-    await asyncio.wait({waiter.verdict}, timeout=left)
+def _at_deadline(poller: Poller, waiter: Waiter) -> None:
     if not waiter.verdict.done():
         poller.look_now(waiter)
-        await asyncio.wait({waiter.verdict}, timeout=LAST_LOOK)
-        waiter.settle(StillOnItsWay(was_read=False))
-    return waiter.verdict.result()
+        give_up = StillOnItsWay(was_read=False)
+        asyncio.get_running_loop().call_later(LAST_LOOK, waiter.settle, give_up, context=waiter.context)
 
 
 async def _last_lines(poller: Poller, waiter: Waiter) -> None:
@@ -163,22 +168,32 @@ def detached(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
     return task
 
 
-@contextmanager
-def _membership(conn_id: str) -> Iterator[Watcher]:
+def _join(conn_id: str) -> Watcher:
     here = _watchers.setdefault(asyncio.get_running_loop(), {})
     watcher = here.get(conn_id)
     if watcher is None or watcher.task.done():
         watcher = here[conn_id] = Watcher(conn_id)
         _tasks.add(watcher.task)
     watcher.members += 1
+    return watcher
+
+
+def _leave(conn_id: str, watcher: Watcher) -> None:
+    watcher.members -= 1
+    if watcher.members == 0:
+        here = _watchers.get(asyncio.get_running_loop(), {})
+        if here.get(conn_id) is watcher:
+            del here[conn_id]
+        watcher.task.cancel()
+
+
+@contextmanager
+def _membership(conn_id: str) -> Iterator[Watcher]:
+    watcher = _join(conn_id)
     try:
         yield watcher
     finally:
-        watcher.members -= 1
-        if watcher.members == 0:
-            if here.get(conn_id) is watcher:
-                del here[conn_id]
-            watcher.task.cancel()
+        _leave(conn_id, watcher)
 
 
 async def _look_up(conn_id: str) -> Settings:

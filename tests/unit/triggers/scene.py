@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.waiter import Ended, Verdict, Waiter
 from tests.unit.triggers.recorded import Recorder
-from tests.unit.triggers.skipping_loop import run
+from tests.unit.triggers.skipping_loop import SkippingLoop, run
 from tests.unit.triggers.small_saagie import SmallSaagie, connection, instance, small_saagie
 
 if TYPE_CHECKING:
@@ -70,7 +70,11 @@ async def all_end(waiting: Iterable[Waiting]) -> bool:
 
 
 def perform(
-    scene: Callable[[Scene], Coroutine[Any, Any, None]], monkeypatch: pytest.MonkeyPatch, *, debug: bool = True
+    scene: Callable[[Scene], Coroutine[Any, Any, None]],
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    debug: bool = True,
+    loop: Callable[[], asyncio.AbstractEventLoop] = SkippingLoop,
 ) -> None:
     """Run a scene; at its end the watcher has to be gone, its session closed."""
 
@@ -81,4 +85,4 @@ def perform(
         assert not watcher._watchers.get(asyncio.get_running_loop())
         assert not watcher._tasks
 
-    run(whole(), debug=debug)
+    run(whole(), debug=debug, loop=loop)

@@ -52,6 +52,7 @@ class SmallSaagie:
     asked: list[Asked] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
     stop_seconds: float = 0.0
+    latency: float = 0.0
     longest_page: int = 1_000_000
     tokens: set[str] = field(default_factory=set)
     logins: list[float] = field(default_factory=list)
@@ -81,9 +82,16 @@ class SmallSaagie:
         if request.headers.get("Authorization", "").removeprefix("Bearer ") not in self.tokens:
             return web.Response(status=401)
         body = await request.json()
+        peer = request.transport.get_extra_info("peername")  # gone once the client has gone
+        await asyncio.sleep(self.latency / 2)
+        answer = await self._answered(body, peer)
+        await asyncio.sleep(self.latency / 2)
+        return answer
+
+    async def _answered(self, body: dict[str, Any], peer: tuple[str, int]) -> web.Response:
         ids = [value for name, value in body["variables"].items() if re.fullmatch(r"i\d+", name)]
         name = body["operationName"]
-        asked = Asked(self.now(), name, ids, request.transport.get_extra_info("peername"), body["variables"])
+        asked = Asked(self.now(), name, ids, peer, body["variables"])
         self.asked.append(asked)
         refused = self.refuse(asked)
         if refused is not None:
