@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
+import time
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
@@ -57,6 +58,13 @@ class TimelessLoop(SkippingLoop):
 
     def time(self) -> float:
         return self.skipped
+
+
+class CpuTimeLoop(SkippingLoop):
+    """A loop whose time is that of this thread's work and of waiting: what blocks it shows, a busy machine does not."""
+
+    def time(self) -> float:
+        return time.thread_time() + self.skipped
 
 
 def run(

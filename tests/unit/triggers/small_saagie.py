@@ -53,6 +53,7 @@ class SmallSaagie:
     stopped: list[str] = field(default_factory=list)
     stop_seconds: float = 0.0
     latency: float = 0.0
+    hangs_up: Callable[[float], bool] = lambda _at: False
     longest_page: int = 1_000_000
     tokens: set[str] = field(default_factory=set)
     logins: list[float] = field(default_factory=list)
@@ -84,6 +85,8 @@ class SmallSaagie:
         body = await request.json()
         peer = request.transport.get_extra_info("peername")  # gone once the client has gone
         await asyncio.sleep(self.latency / 2)
+        if self.hangs_up(self.now()) and request.transport:
+            request.transport.abort()
         answer = await self._answered(body, peer)
         await asyncio.sleep(self.latency / 2)
         return answer
