@@ -70,18 +70,25 @@ class Meter:
         :param now: the loop's time.
         :param last: whether the watcher ends: metrics don't wait for the next one, the line does.
         """
-        if now < self.next_report and not last:
-            return
+        is_time = now >= self.next_report
+        if is_time:
+            self.next_report = now + EVERY
+        if is_time or last:
+            try:
+                self._report(watched, now, with_line=is_time)
+            except Exception as error:  # noqa: BLE001 - whatever is wrong with a report, the watching goes on
+                log.warning("The Saagie watcher of %s could not report: %s", self.conn_id, error)
+
+    def _report(self, watched: int, now: float, *, with_line: bool) -> None:
         stats = airflow_compat.triggerer_stats()
-        if stats:
-            if now >= self.next_report:
+        if with_line:
+            if stats:
                 self._write_line(watched, now - self._line_since)
+            self._line_since, self._for_line = now, Figures()
+        if stats:
             figures, self._for_stats = self._for_stats, Figures()
             # In a thread: a backend may look up a host's name first.
             asyncio.get_running_loop().run_in_executor(None, _send, stats, self.conn_id, watched, figures)
-        if now >= self.next_report:
-            self.next_report = now + EVERY
-            self._line_since, self._for_line = now, Figures()
 
     def _write_line(self, watched: int, seconds: float) -> None:
         done = self._for_line
