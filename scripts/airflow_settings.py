@@ -10,7 +10,8 @@ import random
 import secrets
 import socket
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.processes import ROOT, Program, clean_environment
@@ -30,6 +31,7 @@ class AirflowSettings:
     :param password: of the user `admin`.
     :param parallelism: how many tasks run at once; with 1, LocalExecutor makes a task wait five seconds now and then.
     :param dag_interval: seconds after which DAG files are read anew; each time costs about a second of a core.
+    :param more_options: what else is to differ from Airflow's defaults, by section.
     """
 
     home: Path
@@ -38,6 +40,7 @@ class AirflowSettings:
     password: str
     parallelism: int = 2
     dag_interval: int = 300
+    more_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
     @property
     def url(self) -> str:
@@ -71,7 +74,7 @@ def new_password() -> str:
 def options(settings: AirflowSettings) -> dict[str, dict[str, str]]:
     """Return what differs from Airflow's defaults, by section."""
     home = settings.home
-    return {
+    ours = {
         "core": {
             "dags_folder": str(settings.dags),
             "executor": "LocalExecutor",
@@ -100,6 +103,8 @@ def options(settings: AirflowSettings) -> dict[str, dict[str, str]]:
         },
         "usage_data_collection": {"enabled": "False"},
     }
+    more = settings.more_options
+    return {section: {**ours.get(section, {}), **more.get(section, {})} for section in ours.keys() | more.keys()}
 
 
 def write_configuration(settings: AirflowSettings) -> None:

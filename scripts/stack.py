@@ -8,7 +8,7 @@ import re
 import shutil
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from scripts.airflow_settings import LOGIN, AirflowSettings, free_port, new_pass
 from scripts.processes import Kept, Program, StackError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
 CONNECTION = "saagie_default"
@@ -46,6 +46,7 @@ class Wishes:
     :param dag_interval: seconds after which Airflow reads the DAG files anew.
     :param grace: seconds that the programs have to stop.
     :param detached: the stack outlives this process.
+    :param more_options: what else is to differ from Airflow's defaults, by section of its configuration.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Wishes:
     dag_interval: int = 300
     grace: float = 2
     detached: bool = False
+    more_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -131,6 +133,7 @@ def launch(wishes: Wishes) -> Stack:
         password=wishes.airflow_password,
         parallelism=wishes.parallelism,
         dag_interval=wishes.dag_interval,
+        more_options=wishes.more_options,
     )
     write_configuration(settings)
     for log in (wishes.folder / "logs").glob("*.log"):
@@ -214,16 +217,16 @@ def stop_undisturbed(stack: Stack) -> None:
 
 
 @contextlib.contextmanager
-def temporary(folder: Path, dags: Path, *, parallelism: int = 2) -> Iterator[Stack]:
+def temporary(folder: Path, dags: Path, *, parallelism: int = 2, **wishes: Any) -> Iterator[Stack]:
     """Run a stack with its connection, and leave nothing running behind.
 
     :param folder: emptied first; whatever still ran from it is ended.
     :param dags: the folder with the DAG files.
     :param parallelism: how many tasks Airflow runs at once.
+    :param wishes: more of `Wishes`.
     """
     clear(folder)
-    wishes = Wishes(folder, dags, new_password(), new_password(), parallelism=parallelism)
-    stack = start(wishes)
+    stack = start(Wishes(folder, dags, new_password(), new_password(), parallelism=parallelism, **wishes))
     try:
         stack.airflow.put_connection(stack.connection)
         yield stack

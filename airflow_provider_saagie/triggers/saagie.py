@@ -25,7 +25,7 @@ CLASS_PATH = "airflow_provider_saagie.triggers.saagie.SaagieJobInstanceTrigger"
 SHORTEST_INTERVAL = 0.05
 USUAL_START_LAG = 10.0
 """Seconds within which a triggerer takes up a task that has just deferred; later, it took over from another."""
-SOONEST_EVENT = 3.0
+SOONEST_EVENT = 6.0
 """Seconds after a deferral before which no event is told: the scheduler has to hear of the deferral first."""
 LOG_LAG = 1.0
 """Seconds within which the triggerer has read a line that a trigger has logged, also where it is busy."""

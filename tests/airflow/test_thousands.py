@@ -1,0 +1,143 @@
+"""Thousands of tasks wait in one triggerer of a real Airflow; Saagie is away for minutes meanwhile, or is not."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_saagie.client import instances
+from airflow_provider_saagie.client.saagie import SaagieClient
+from scripts import stack as stacks
+from scripts.airflow_api import AirflowApi
+from scripts.processes import ROOT
+from tests.emulator_process import running_emulator, start_emulator
+from tests.unit.client.conftest import settings_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from scripts.stack import Stack
+
+pytestmark = [pytest.mark.by_hand, pytest.mark.timeout(7200)]
+
+MANY = int(os.environ.get("SAAGIE_TEST_TASKS", "2000"))
+AWAY = 180  # seconds
+DAG = "many_at_once"
+OPTIONS = {
+    "core": {"max_map_length": str(2 * MANY), "max_active_tasks_per_dag": str(2 * MANY)},
+    "triggerer": {"capacity": str(2 * MANY)},
+}
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """An Airflow of its own whose one triggerer has room for all."""
+    folder = tmp_path_factory.mktemp("thousands")
+    shutil.copytree(ROOT / "tests" / "airflow" / "dags", folder / "dags")
+    with stacks.temporary(folder / "run", folder / "dags", parallelism=4, more_options=OPTIONS) as running:
+        yield running
+
+
+class Health:
+    """Asks for Airflow's health every five seconds, and keeps what was not healthy.
+
+    An API server that is too busy to answer within seconds says nothing about the others.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.bad: list[object] = []
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(AirflowApi(url, "", ""),), daemon=True)
+        self._thread.start()
+
+    def _run(self, airflow: AirflowApi) -> None:
+        while not self._over.wait(5):
+            if (ill := airflow.unhealthy()) and ill != ["api-server"]:
+                self.bad.append((time.strftime("%H:%M:%S"), ill))
+
+    def end(self) -> list[object]:
+        self._over.set()
+        self._thread.join()
+        return self.bad
+
+
+@pytest.mark.parametrize("away", [0, AWAY], ids=["undisturbed", "saagie is away"])
+def test_thousands_wait_in_one_triggerer_and_all_end_right(stack: Stack, tmp_path: Path, away: float) -> None:
+    airflow, log = stack.airflow, stack.wishes.folder / "logs" / "airflow-triggerer.log"
+    seen_before = log.stat().st_size
+    with running_emulator(tmp_path / "saagie", "--simulate", "--simulate-seconds", "86400") as saagie:
+        airflow.put_connection(stacks.saagie_connection(saagie.url, saagie.password))
+        with SaagieClient(settings_for(saagie)) as client:
+            job_id = client.jobs.create(
+                "Thousands", client.get_project_id("Demo"), technology="bash", runtime_version="debian12-bookworm",
+                command_line="true",
+            )["data"]["createJob"]["id"]  # fmt: skip
+        airflow.wait_for_dag(DAG)
+        health = Health(stack.settings.url)
+        run_id = airflow.trigger(DAG, {"job_id": job_id, "tasks": MANY})
+        until(lambda: states(airflow, run_id)["deferred"] == MANY, "all wait", lambda: states(airflow, run_id))
+        if away:
+            port = saagie.url.rpartition(":")[2]
+            saagie.stop(signal.SIGKILL)
+            time.sleep(away)
+            back = start_emulator(saagie.data, "--simulate", "--simulate-seconds", "86400", port=int(port))
+        else:
+            back = saagie
+        try:
+            with SaagieClient(settings_for(back)) as client:
+                found = client.session.run(instances.list_newer(job_id, 0))
+            assert len(found) == MANY
+            for one in random.sample(found, MANY):
+                back.set_instance(one.id, "SUCCEEDED")
+            until(
+                lambda: airflow.run_state(DAG, run_id) in ("success", "failed"),
+                "all end",
+                lambda: states(airflow, run_id),
+            )
+        finally:
+            back.stop()
+    assert states(airflow, run_id) == {"success": MANY}
+    assert health.end() == []
+    with log.open() as lines:
+        lines.seek(seen_before)
+        told = lines.readlines()
+    assert [line for line in told if "blocked" in line] == []
+    say("".join(line for line in told if "Saagie watcher of" in line))
+
+
+def states(airflow: AirflowApi, run_id: str) -> Counter[str]:
+    """Count the run tasks by state; it has to be asked for in pages."""
+    found: Counter[str] = Counter()
+    for offset in range(0, MANY, 100):
+        path = f"dags/{DAG}/dagRuns/{run_id}/taskInstances/run/listMapped"
+        page = airflow.call("GET", path, params={"limit": 100, "offset": offset})["task_instances"]
+        found.update(task["state"] for task in page)
+    return found
+
+
+def say(text: str) -> None:
+    """Write to the terminal: it is a long test (`pytest -s`)."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def until(reached: Callable[[], bool], what: str, shown: Callable[[], Any], seconds: float = 5400) -> None:
+    """Wait for something, and say each minute how far it is."""
+    began = told = time.monotonic()
+    while not reached():
+        if time.monotonic() - told > 60:
+            told = time.monotonic()
+            say(f"{told - began:.0f} s, until {what}: {dict(shown())}")
+        assert time.monotonic() - began < seconds, f"Not in time: {what}"
+        time.sleep(5)
+    say(f"{time.monotonic() - began:.0f} s: {what}")
