@@ -11,7 +11,7 @@ INSTALL := $(RUN) -m pip install -qq --disable-pip-version-check --no-input -c c
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down test test-airflow test-oldest check bench contract docs
+.PHONY: help demo up down test test-airflow test-oldest check bench bench-polling contract docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,11 @@ bench: $(VENV)/.installed-dev ## what imports, calls, large files and long lists
 	@$(RUN) -m benchmarks.artifacts
 	@$(RUN) -m benchmarks.list_jobs
 	@$(RUN) -m benchmarks.emulator_load
+
+bench-polling: $(VENV)/.installed-dev ## what waiting for 10,000 runs costs, beside other providers (25 minutes; ARGS=--short: 5)
+	@bash scripts/official_client_env.sh
+	@bash scripts/peers_env.sh
+	@$(RUN) -m benchmarks.polling $(ARGS)
 
 contract: $(VENV)/.installed ## check on a real platform what we assume (SAAGIE_URL=... SAAGIE_LOGIN=... SAAGIE_PASSWORD=...)
 	@$(RUN) -m scripts.contract
