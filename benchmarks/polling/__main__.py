@@ -18,16 +18,17 @@ from benchmarks.polling.measure import CONTENDERS, Contender, measure, running_s
 from benchmarks.polling.plan import make_plan, make_plan_of_young
 from benchmarks.polling.report import Results, goals, markdown, write_docs
 
-COUNTS, SHORT_COUNTS = (100, 200, 1_000, 2_000, 10_000), (100, 1_000)
-ONLY_FOR_FEW = 200
-"""A number of runs that only those are measured with who can't have more."""
+COUNTS, SHORT_COUNTS = (50, 100, 200, 1_000, 2_000, 10_000), (100, 1_000)
+ONLY_FOR_FEW = {50, 200}
+"""Numbers of runs that only those are measured with who can't have many."""
+FEW = 200
 REPEATS = 3
 YOUNG, YOUNG_INTERVAL = 1_000, 10.0
 
 
 def counts_of(one: Contender, counts: Sequence[int]) -> list[int]:
     """Give the numbers of runs that a contender is measured with."""
-    return [n for n in counts if n <= one.most and (n != ONLY_FOR_FEW or one.most == ONLY_FOR_FEW)]
+    return [n for n in counts if n <= one.most and (one.most <= FEW or n not in ONLY_FOR_FEW)]
 
 
 def measure_all(results: Results, contenders: Sequence[Contender], counts: Sequence[int], repeats: int) -> None:

@@ -10,7 +10,7 @@ __all__ = ["draw"]
 
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 760, 440, 76, 190, 56, 56
 INK, LINE, PALE = "#1f2328", "#5b6470", "#e4e7eb"
-OURS, FLOOR, PEERS = "#0b6e4f", "#7a8088", ("#c2410c", "#7c3aed", "#b45309", "#be185d")
+OURS, FLOOR, PEERS = "#0b6e4f", "#7a8088", ("#c2410c", "#7c3aed", "#0369a1", "#be185d")
 LABEL_PITCH = 16
 
 
@@ -48,23 +48,23 @@ def draw(lines: Mapping[str, Sequence[tuple[int, float]]], interval_ms: float) -
     parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "runs that are waited for", "middle"))
     parts.append(rule(LEFT, y(interval_ms), WIDTH - RIGHT, y(interval_ms), LINE, dashed=True))
     parts.append(text(LEFT + 6, y(interval_ms) - 6, f"the interval, {interval_ms / 1000:g} s: no more fits", "start"))
-    labels: list[tuple[float, float, str, str]] = []
+    labels: list[tuple[float, str, str]] = []
     for (label, points), colour in zip(lines.items(), (OURS, FLOOR, *PEERS), strict=False):
         path = " ".join(f"{x(n):.1f},{y(ms):.1f}" for n, ms in points)
         parts.append(f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2.5"/>')
         parts += [f'<circle cx="{x(n):.1f}" cy="{y(ms):.1f}" r="4" fill="{colour}"/>' for n, ms in points]
-        labels.append((y(points[-1][1]), x(points[-1][0]), label, colour))
+        labels.append((y(points[-1][1]), label, colour))
     parts += placed(labels)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def placed(labels: list[tuple[float, float, str, str]]) -> list[str]:
-    """Write each label beside the end of its line, none over another."""
+def placed(labels: list[tuple[float, str, str]]) -> list[str]:
+    """Write each label to the right, at the height at which its line ends, none over another."""
     parts: list[str] = []
     lowest = -math.inf
-    for at, end, label, colour in sorted(labels):
+    for at, label, colour in sorted(labels):
         lowest = max(at, lowest + LABEL_PITCH)
-        parts.append(text(end + 10, lowest + 4, label, "start", colour))
+        parts.append(text(WIDTH - RIGHT + 12, lowest + 4, label, "start", colour))
     return parts
 
 
