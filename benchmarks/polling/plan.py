@@ -98,7 +98,7 @@ def make_plan(count: int, *, rounds: int, settling: float, seed: int) -> Plan:
     :param seed: makes the same runs end in the same order.
     """
     chance = random.Random(seed)
-    cpu_from = _between_ticks(time.monotonic() + LEAD + INTERVAL + settling)
+    cpu_from = between_ticks(time.monotonic() + LEAD + INTERVAL + settling)
     began = cpu_from - settling - INTERVAL
     cpu_until = cpu_from + rounds * INTERVAL
     ending = chance.sample(range(count), min(count, ENDING))
@@ -120,7 +120,7 @@ def make_plan_of_young(count: int, *, poll_interval: float) -> Plan:
     return plan
 
 
-def _between_ticks(moment: float) -> float:
+def between_ticks(moment: float) -> float:
     """Give the next time that is far from the multiples of half an interval, at which ours asks."""
     step = INTERVAL / 2
     return (math.ceil(moment / step) + 0.5) * step

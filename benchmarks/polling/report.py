@@ -22,6 +22,7 @@ __all__ = ["Results", "goals", "markdown", "write_docs"]
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 FLOOR, PEERS = "bare", ("dbt_cloud", "databricks", "airbyte")
 MARKS = "<!-- what make bench-polling measured -->", "<!-- end of what make bench-polling measured -->"
+SHOWN = "![CPU of the process against the number of runs](pictures/polling.svg)\n\n[All figures](polling.json):"
 KIB = 1024
 
 
@@ -186,4 +187,4 @@ def write_docs(results: Results) -> None:
     page = DOCS / "benchmarks.md"
     before, _, rest = page.read_text().partition(MARKS[0])
     after = rest.partition(MARKS[1])[2]
-    page.write_text(f"{before}{MARKS[0]}\n\n{markdown(results)}\n\n{MARKS[1]}{after}")
+    page.write_text(f"{before}{MARKS[0]}\n\n{SHOWN}\n\n{markdown(results)}\n\n{MARKS[1]}{after}")
