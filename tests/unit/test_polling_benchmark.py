@@ -22,6 +22,7 @@ def small_plan() -> Plan:
     return Plan(RUNS, INTERVAL, began, 0.5, cpu_from, cpu_until, cpu_until + 30, ends)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["ours", "bare"])
 def test_each_look_and_each_end_is_counted(name: str):
     found = measure(CONTENDERS[name], small_plan)
