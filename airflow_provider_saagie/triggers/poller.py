@@ -11,6 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_saagie.client.instances import JobInstance
@@ -23,7 +24,7 @@ from airflow_provider_saagie.triggers.metrics import Meter
 from airflow_provider_saagie.triggers.outage import Outage
 from airflow_provider_saagie.triggers.questions import QUESTIONS, Question, question_of
 from airflow_provider_saagie.triggers.rounds import Away, Denied, RowError, Rows, TooMuch
-from airflow_provider_saagie.triggers.schedule import NOT_SCHEDULED, Schedule, interval, next_tick
+from airflow_provider_saagie.triggers.schedule import NOT_SCHEDULED, Schedule, interval, next_but_not_soon, next_tick
 from airflow_provider_saagie.triggers.waiter import Asked, Ended, StillOnItsWay, Waiter
 
 if TYPE_CHECKING:
@@ -192,17 +193,15 @@ class Poller:
         self, question: Question[Any], batch: Sequence[Asked], tally: Tally
     ) -> Away | Denied | None:
         asked_at = _now()
-        text, variables = question.text(len(batch)), question.variables_of(batch)
-        outcome = await self.connection.send(question.operation, text, variables)
-        reading = rounds.read(outcome, question, len(batch), self.connection.settings)
+        outcome = await self.connection.send(question.operation, question.text(len(batch)), question.variables(batch))
+        known = [question.known(asked) for asked in batch]
+        reading = rounds.read(outcome, question, known, self.connection.settings)
         self._meter.count(requests=1, asked=len(batch), errors=_errors(reading))
         match reading:
             case Rows(rows=rows):
                 self._outage.ends()
                 tally.largest_accepted = max(tally.largest_accepted, len(batch))
-                for waiter, row in zip(batch, rows, strict=True):
-                    waiter.asked_alone = False
-                    self._apply(waiter, row, asked_at)
+                self._apply_all(batch, rows, known, asked_at)
                 return None
             case TooMuch(error=error) if len(batch) == 1:
                 tally.culprits.append((batch[0], error))
@@ -215,6 +214,28 @@ class Poller:
             case _:
                 return reading
 
+    def _apply_all(
+        self, batch: Sequence[Asked], rows: Sequence[rounds.Row], known: Sequence[JobInstance | None], asked_at: float
+    ) -> None:
+        now = _now()
+        ticks: dict[float, float] = {}
+        for waiter, row, before in zip(batch, rows, known, strict=True):
+            waiter.asked_alone = False
+            is_new = before is None or row is not before or not waiter.is_steady
+            if is_new or waiter.last_look_since is not None or not isinstance(waiter, Waiter):
+                self._apply(waiter, row, asked_at)
+            elif not waiter.left and not waiter.verdict.done():
+                # The most that wait have waited for long, and nothing is new: what is done for each is kept to this.
+                if waiter.stream_logs:
+                    self._follow(waiter, row)
+                seconds = waiter.poll_interval
+                tick = ticks.get(seconds) or ticks.setdefault(seconds, next_tick(now, seconds))
+                self._schedule.put(waiter, tick, seconds)
+
+    def _follow(self, waiter: Waiter, row: rounds.Row) -> None:
+        if isinstance(row, JobInstance) and row.status in ("RUNNING", "KILLING"):
+            self.logs.follow(waiter)
+
     def _apply(self, waiter: Asked, row: rounds.Row, asked_at: float) -> None:
         if waiter.left or waiter.verdict.done():
             return
@@ -226,7 +247,7 @@ class Poller:
     def _apply_to_feed(self, feed: JobFeed, row: JobPage | RowError | None, asked_at: float) -> None:
         now = _now()
         seconds = feed.look(row, now)
-        self._schedule.put(feed, next_tick(now, seconds) if seconds else now, seconds)
+        self._schedule.put(feed, next_but_not_soon(now, seconds) if seconds else now, seconds)
         if feed.missing:
             self._remove_waiters(feed)
         elif isinstance(row, JobPage):
@@ -240,7 +261,7 @@ class Poller:
         if waiter.left or waiter.verdict.done():
             return
         now = _now()
-        verdict = rounds.judge(waiter, row, now, link=self.connection.link(waiter))
+        verdict = rounds.judge(waiter, row, now, link=partial(self.connection.link, waiter))
         if verdict is None and waiter.last_look_since is not None and asked_at >= waiter.last_look_since:
             verdict = StillOnItsWay(was_read=not isinstance(row, RowError))
         if verdict:
@@ -249,14 +270,15 @@ class Poller:
             if waiter.of_feed:  # nobody else takes it out
                 self.remove(waiter)
             return
-        if row is not None and not isinstance(row, RowError) and row.status in ("RUNNING", "KILLING"):
-            self.logs.follow(waiter)
+        self._follow(waiter, row)
         # A null, an error or an UNKNOWN is given some time before it is asked about again.
         doubtful = waiter.nulls or waiter.error_since is not None or waiter.unknown_since is not None
         age = rounds.age_of(waiter, now, time.time())
-        steady = doubtful or waiter.of_feed
-        seconds = waiter.poll_interval if steady else interval(age, waiter.poll_interval)
-        self._schedule.put(waiter, next_tick(now, seconds), seconds)
+        slow = doubtful or waiter.of_feed
+        seconds = waiter.poll_interval if slow else interval(age, waiter.poll_interval)
+        waiter.is_steady = not slow and seconds == waiter.poll_interval
+        due = next_but_not_soon(now, seconds) if slow else next_tick(now, seconds)
+        self._schedule.put(waiter, due, seconds)
 
 
 def _cut(items: Sequence[T], size: int) -> list[Sequence[T]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeAlias
@@ -95,22 +95,27 @@ class Denied:
 Reading: TypeAlias = Rows | TooMuch | Away | Denied
 
 
-def read(outcome: outcomes.Outcome | SaagieError, question: Question[Any], size: int, settings: Settings) -> Reading:
+def read(
+    outcome: outcomes.Outcome | SaagieError,
+    question: Question[Any],
+    known: Sequence[JobInstance | None],
+    settings: Settings,
+) -> Reading:
     """Read what came of a batch.
 
     :param outcome: the answer, or the error that logging in ended with.
     :param question: what was asked.
-    :param size: about how many.
+    :param known: what was read last of each that was asked about, where anything was.
     :param settings: whose host and login the errors name.
     """
-    aliases = question.fields(size)
+    aliases = question.fields(len(known))
     if isinstance(outcome, SaagieError):
         return Denied(outcome) if isinstance(outcome, SaagieAuthError) else Away(outcome)
     if isinstance(outcome, outcomes.Answer) and isinstance(outcome.data, Mapping):
         concerned = errors_by_alias(outcome.errors)
         stray = any(alias not in aliases for alias in concerned)
         if not stray or any(outcome.data.get(alias) is not None for alias in aliases):
-            return Rows(_rows(outcome.data, concerned, question, aliases, settings, stray=stray))
+            return Rows(_rows(outcome.data, concerned, question, aliases, known, settings, stray=stray))
     try:
         core.meaning(question.operation, outcome, settings, is_mutation=False)
     except SaagieError as error:
@@ -148,11 +153,18 @@ def _rows(
     concerned: Mapping[str, Mapping[str, Any]],
     question: Question[Any],
     aliases: Sequence[str],
+    known: Sequence[JobInstance | None],
     settings: Settings,
     *,
     stray: bool,
 ) -> tuple[Row, ...]:
-    records = [_record(data.get(alias), question) for alias in aliases]
+    records = [
+        # Of thousands that wait, few have changed since the last round: their records are kept, and no new ones made.
+        before if before is not None and before.is_told_by(data.get(alias)) else _record(data.get(alias), question)
+        for alias, before in zip(aliases, known, strict=True)
+    ]
+    if not concerned and None not in records:
+        return tuple(records)
     rows: list[Row] = []
     for alias, record in zip(aliases, records, strict=True):
         error = concerned.get(alias)
@@ -197,13 +209,13 @@ def meant(operation: str, error: Mapping[str, Any], settings: Settings) -> Saagi
     raise AssertionError("an answer with an error has a meaning other than data")
 
 
-def judge(waiter: Waiter, row: JobInstance | RowError | None, now: float, *, link: str) -> Verdict | None:
+def judge(waiter: Waiter, row: JobInstance | RowError | None, now: float, *, link: Callable[[], str]) -> Verdict | None:
     """Say what a row means for its waiter, and keep in the waiter what later rounds need.
 
     :param waiter: who waits.
     :param row: what the platform said.
     :param now: the loop's time.
-    :param link: the instance's page, for messages.
+    :param link: gives the instance's page, for messages.
     :return: the verdict; None where the waiting goes on.
     """
     if waiter.first_seen is None:
@@ -216,10 +228,12 @@ def judge(waiter: Waiter, row: JobInstance | RowError | None, now: float, *, lin
         if waiter.nulls < 2:
             return None
         return Failed(
-            "gone", f"The platform no longer has the job instance {waiter.instance_id}: it was deleted. ({link})"
+            "gone", f"The platform no longer has the job instance {waiter.instance_id}: it was deleted. ({link()})"
         )
     waiter.nulls = 0
-    waiter.instance = row
+    if row is waiter.instance and waiter.unknown_since is None:
+        return None  # as it was when it was judged last: on its way
+    waiter.instance, waiter.started_at = row, _epoch(row.start_time)
     if row.status == InstanceStatus.UNKNOWN:
         if waiter.unknown_since is None:
             waiter.unknown_since = now
@@ -233,7 +247,7 @@ def judge(waiter: Waiter, row: JobInstance | RowError | None, now: float, *, lin
     return Ended(row) if is_final(row.status) else None
 
 
-def _judge_error(waiter: Waiter, row: RowError, now: float, link: str) -> Verdict | None:
+def _judge_error(waiter: Waiter, row: RowError, now: float, link: Callable[[], str]) -> Verdict | None:
     if waiter.error_since is None:
         waiter.error_since = now
         waiter.say(logging.WARNING, "Saagie can't say how the instance does; it is asked again. %s", row.error)
@@ -242,7 +256,7 @@ def _judge_error(waiter: Waiter, row: RowError, now: float, link: str) -> Verdic
     kind = "auth" if isinstance(row.error, SaagieAuthError) else "api"
     return Failed(
         kind,
-        f"For {row.patience:.0f} s Saagie could not say how the instance does, which was left as it is ({link}). "
+        f"For {row.patience:.0f} s Saagie could not say how the instance does, which was left as it is ({link()}). "
         f"It said last: {row.error}",
     )
 
@@ -254,12 +268,16 @@ def age_of(waiter: Waiter, now: float, epoch: float) -> float:
     :param epoch: the time of day, in seconds since 1970.
     """
     watched = now - (waiter.first_seen if waiter.first_seen is not None else now)
-    started = waiter.instance.start_time if waiter.instance else None
+    return watched if waiter.started_at is None else max(watched, epoch - waiter.started_at)
+
+
+def _epoch(moment: str | None) -> float | None:
+    """Give a moment of the platform's in seconds since 1970; None where it says none that can be read."""
     try:
-        moment = datetime.fromisoformat(started) if started else None
+        read = datetime.fromisoformat(moment) if moment else None
     except (TypeError, ValueError):
-        return watched
-    return max(watched, epoch - moment.timestamp()) if moment and moment.tzinfo else watched
+        return None
+    return read.timestamp() if read and read.tzinfo else None
 
 
 def pause(trouble: Away | Denied, attempt: int) -> float:

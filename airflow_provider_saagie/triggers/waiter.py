@@ -81,6 +81,8 @@ class Asked:
     nulls: int = 0
     error_since: float | None = None
     asked_alone: bool = False
+    is_steady: bool = False
+    """Whether it has come to its longest interval, and there is no doubt about it."""
     last_line_at: float | None = None
 
     @property
@@ -140,6 +142,7 @@ class Waiter(Asked):
 
     # What earlier rounds saw.
     instance: JobInstance | None = None
+    started_at: float | None = None
     first_seen: float | None = None
     unknown_since: float | None = None
     odd_status: str | None = None

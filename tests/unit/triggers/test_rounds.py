@@ -14,7 +14,7 @@ from airflow_provider_saagie.client.settings import read_settings
 from airflow_provider_saagie.exceptions import SaagieAuthError, SaagieConnectionError
 from airflow_provider_saagie.triggers.questions import INSTANCES
 from airflow_provider_saagie.triggers.rounds import Away, Denied, RowError, Rows, TooMuch, pause, read
-from airflow_provider_saagie.triggers.schedule import interval, next_tick
+from airflow_provider_saagie.triggers.schedule import EARLY, interval, next_but_not_soon, next_tick
 from tests.unit.triggers.small_saagie import instance, row
 
 SETTINGS = read_settings(
@@ -54,7 +54,7 @@ def kinds(reading: object) -> list[str]:
     ],
 )
 def test_each_row_is_read_by_itself(data: dict[str, Any], errors: tuple[Any, ...], expected: list[str]) -> None:
-    assert kinds(read(Answer(data, errors), INSTANCES, 2, SETTINGS)) == expected
+    assert kinds(read(Answer(data, errors), INSTANCES, [None, None], SETTINGS)) == expected
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_each_row_is_read_by_itself(data: dict[str, Any], errors: tuple[Any, ...
     ],
 )
 def test_what_is_no_answer_is_sorted_by_who_can_mend_it(outcome: Any, kind: type) -> None:
-    assert isinstance(read(outcome, INSTANCES, 2, SETTINGS), kind)
+    assert isinstance(read(outcome, INSTANCES, [None, None], SETTINGS), kind)
 
 
 ODD_VALUES = st.sampled_from(
@@ -105,7 +105,7 @@ ODD_ERRORS = st.sampled_from(
 def test_no_answer_breaks_the_reading_and_none_makes_an_instance_gone_by_mistake(
     data: dict[str, Any] | None, errors: list[Any]
 ) -> None:
-    reading = read(Answer(data, tuple(errors)), INSTANCES, 2, SETTINGS)
+    reading = read(Answer(data, tuple(errors)), INSTANCES, [None, None], SETTINGS)
     if isinstance(reading, Rows):
         assert len(reading.rows) == 2
         for alias, one in zip(TWO, reading.rows, strict=True):
@@ -114,7 +114,7 @@ def test_no_answer_breaks_the_reading_and_none_makes_an_instance_gone_by_mistake
 
 
 def test_retry_after_rules_the_pause_and_a_refused_login_is_tried_once_a_minute() -> None:
-    reading = read(Refused(429, {"Retry-After": "7"}), INSTANCES, 2, SETTINGS)
+    reading = read(Refused(429, {"Retry-After": "7"}), INSTANCES, [None, None], SETTINGS)
     assert isinstance(reading, Away)
     assert pause(reading, 1) == 7
     assert pause(Denied(SaagieAuthError("no")), 5) == 60
@@ -133,5 +133,15 @@ def test_an_interval_never_exceeds_the_one_asked_for(age: float, poll_interval: 
 
 
 @given(now=st.floats(0, 1e7), seconds=st.floats(0.05, 3600))
-def test_the_next_tick_is_neither_at_once_nor_far_off(now: float, seconds: float) -> None:
-    assert seconds * 0.499 <= next_tick(now, seconds) - now <= seconds * 1.001
+def test_the_next_tick_is_neither_one_that_was_taken_early_nor_far_off(now: float, seconds: float) -> None:
+    tick = next_tick(now, seconds)
+    assert min(EARLY, seconds / 4) * 0.99 <= tick - now <= (seconds + EARLY) * 1.01
+    assert next_tick(tick, seconds) - tick == pytest.approx(seconds, rel=1e-6)
+    assert next_tick(tick - min(EARLY, seconds / 4) * 0.9, seconds) == next_tick(tick, seconds)
+
+
+@given(now=st.floats(0, 1e7), seconds=st.floats(0.05, 3600))
+def test_what_is_not_to_be_soon_is_half_an_interval_off_at_least_a_whole_at_most(
+    now: float, seconds: float
+) -> None:
+    assert seconds * 0.499 <= next_but_not_soon(now, seconds) - now <= seconds * 1.001
