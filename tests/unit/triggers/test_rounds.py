@@ -141,7 +141,5 @@ def test_the_next_tick_is_neither_one_that_was_taken_early_nor_far_off(now: floa
 
 
 @given(now=st.floats(0, 1e7), seconds=st.floats(0.05, 3600))
-def test_what_is_not_to_be_soon_is_half_an_interval_off_at_least_a_whole_at_most(
-    now: float, seconds: float
-) -> None:
+def test_what_is_not_to_be_soon_is_half_an_interval_off_at_least_a_whole_at_most(now: float, seconds: float) -> None:
     assert seconds * 0.499 <= next_but_not_soon(now, seconds) - now <= seconds * 1.001
