@@ -51,7 +51,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Any:
 class Health:
     """Asks for Airflow's health every five seconds, and keeps what was not healthy.
 
-    An API server that is too busy to answer within seconds says nothing about the others.
+    An API server or a scheduler that is too busy with thousands of task starts on a small machine says nothing about the
+    triggerer, whose health this is about.
     """
 
     def __init__(self, url: str) -> None:
@@ -62,7 +63,7 @@ class Health:
 
     def _run(self, airflow: AirflowApi) -> None:
         while not self._over.wait(5):
-            if (ill := airflow.unhealthy()) and ill != ["api-server"]:
+            if "triggerer" in (ill := airflow.unhealthy()):
                 self.bad.append((time.strftime("%H:%M:%S"), ill))
 
     def end(self) -> list[object]:
