@@ -51,7 +51,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Any:
 class Health:
     """Asks for Airflow's health every five seconds, and keeps what was not healthy.
 
-    An API server or a scheduler that is too busy with thousands of task starts on a small machine says nothing about the
+    An API server or a scheduler that is busy with thousands of task starts on a small machine says nothing about the
     triggerer, whose health this is about.
     """
 
