@@ -119,10 +119,9 @@ class AirflowApi:
 
     def task(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, Any]:
         """Return one task instance."""
-        for task in self.tasks(dag_id, run_id):
-            if task["task_id"] == task_id and task["map_index"] == map_index:
-                return task
-        raise StackError(f"The run {run_id} of {dag_id} has no task {task_id} with map index {map_index}.")
+        which = "" if map_index < 0 else f"/{map_index}"
+        found: dict[str, Any] = self.call("GET", f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}{which}")
+        return found
 
     def wait_for_run(self, dag_id: str, run_id: str, seconds: float = 120) -> str:
         """Wait until a run has ended and return its state."""
