@@ -64,6 +64,7 @@ class Poller:
         self._schedule = Schedule()
         self._last_looks: list[Asked] = []
         self._wake = asyncio.Event()
+        self._sound_at = float("-inf")
         self._batch_sizes = {question.operation: LARGEST_BATCH for question in QUESTIONS}
 
     def add(self, waiter: Asked) -> None:
@@ -218,6 +219,8 @@ class Poller:
         self, batch: Sequence[Asked], rows: Sequence[rounds.Row], known: Sequence[JobInstance | None], asked_at: float
     ) -> None:
         now = _now()
+        if any(isinstance(row, JobInstance | JobPage) for row in rows):
+            self._sound_at = now
         ticks: dict[float, float] = {}
         for waiter, row, before in zip(batch, rows, known, strict=True):
             waiter.asked_alone = False
@@ -261,7 +264,8 @@ class Poller:
         if waiter.left or waiter.verdict.done():
             return
         now = _now()
-        verdict = rounds.judge(waiter, row, now, link=partial(self.connection.link, waiter))
+        link = partial(self.connection.link, waiter)
+        verdict = rounds.judge(waiter, row, now, sound_at=self._sound_at, link=link)
         if verdict is None and waiter.last_look_since is not None and asked_at >= waiter.last_look_since:
             verdict = StillOnItsWay(was_read=not isinstance(row, RowError))
         if verdict:

@@ -53,6 +53,13 @@ class SkippingLoop(asyncio.SelectorEventLoop):
         self.in_threads -= 1
 
 
+def loop_at(phase: float, period: float) -> SkippingLoop:
+    """Make a loop that begins at a phase of a period, as in `phase` seconds after a full minute."""
+    loop = SkippingLoop()
+    loop.skipped = (phase - loop.time()) % period
+    return loop
+
+
 class TimelessLoop(SkippingLoop):
     """A loop in which work takes no time, only waiting does: what is measured in it is the same on any machine."""
 

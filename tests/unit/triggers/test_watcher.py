@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +14,7 @@ from aiohttp import web
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.waiter import Ended, Failed, StillOnItsWay
 from tests.unit.triggers.scene import HOUR, Scene, all_end
+from tests.unit.triggers.skipping_loop import loop_at
 from tests.unit.triggers.small_saagie import RowFails, instance, refusal, row
 
 if TYPE_CHECKING:
@@ -55,7 +57,8 @@ def test_young_instances_are_asked_for_more_often_and_none_less_often_than_its_i
     play(scene)
 
 
-def test_an_error_of_one_instance_concerns_its_waiter_only(play: Callable[..., None]) -> None:
+@pytest.mark.parametrize("phase", [1, 4, 6, 9])
+def test_an_error_of_one_instance_concerns_its_waiter_only(play: Callable[..., None], phase: float) -> None:
     def tell(instance_id: str, at: float) -> Row:
         if instance_id == instance(2):
             raise RowFails("no right to see it", "FORBIDDEN")
@@ -75,7 +78,8 @@ def test_an_error_of_one_instance_concerns_its_waiter_only(play: Callable[..., N
         assert isinstance(await three.verdict(), Ended)
         assert one.log.lines == three.log.lines == []
 
-    play(scene)
+    # Depending on where the grid of looks is met, the one is asked for together with the others or alone.
+    play(scene, loop=partial(loop_at, phase, 10))
 
 
 def test_errors_of_all_instances_are_the_platforms_trouble_and_waited_out(play: Callable[..., None]) -> None:
