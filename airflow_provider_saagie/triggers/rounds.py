@@ -248,9 +248,7 @@ def judge(
     return Ended(row) if is_final(row.status) else None
 
 
-def _judge_error(
-    waiter: Waiter, row: RowError, now: float, sound_at: float, link: Callable[[], str]
-) -> Verdict | None:
+def _judge_error(waiter: Waiter, row: RowError, now: float, sound_at: float, link: Callable[[], str]) -> Verdict | None:
     if waiter.error_since is None:
         waiter.error_since = now
         waiter.say(logging.WARNING, "Saagie can't say how the instance does; it is asked again. %s", row.error)
