@@ -32,6 +32,7 @@ def airflow_command(stack: Stack, *arguments: str) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.long  # Airflow's command line takes ten seconds of a core to start
 def test_the_command_line_tests_the_connection(stack: Stack):
     done = airflow_command(stack, "connections", "test", "saagie_default")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -39,6 +40,7 @@ def test_the_command_line_tests_the_connection(stack: Stack):
     assert stack.wishes.saagie_password not in done.stdout + done.stderr
 
 
+@pytest.mark.long  # Airflow's command line takes ten seconds of a core to start
 def test_airflow_lists_our_connection_type_and_link(stack: Stack):
     hooks = json.loads(airflow_command(stack, "providers", "hooks", "--output", "json").stdout)
     ours = [hook for hook in hooks if hook["connection_type"] == "saagie"]

@@ -164,6 +164,7 @@ def test_an_emulator_that_does_not_start_says_why(project: Project) -> None:
     assert "--no-such-option" in ended.stdout
 
 
+@pytest.mark.long  # a pytest of its own, which takes seconds
 def test_where_the_extra_is_missing_it_is_named(project: Project) -> None:
     (project.folder / "test_it.py").write_text("def test_it(saagie_emulator):\n    pass\n")
     (project.folder / "ariadne.py").write_text("raise ModuleNotFoundError('No module named ariadne')\n")
@@ -173,6 +174,7 @@ def test_where_the_extra_is_missing_it_is_named(project: Project) -> None:
     assert "pip install 'airflow-provider-saagie[emulator]'" in ended.stdout
 
 
+@pytest.mark.long  # a pytest of its own, which takes seconds
 def test_options_that_are_not_the_users_are_refused(project: Project) -> None:
     (project.folder / "test_it.py").write_text("def test_it(saagie_emulator):\n    pass\n")
     (project.folder / "pytest.ini").write_text("[pytest]\nsaagie_emulator_options = --simulate --realm=other\n")

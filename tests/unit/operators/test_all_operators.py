@@ -123,6 +123,7 @@ def test_mapped_tasks_do_their_work_and_each_has_its_button(
 EXAMPLE = ROOT / "example_dags" / "saagie_job_care.py"
 
 
+@pytest.mark.long  # it waits for real jobs
 def test_the_example_of_job_care_runs(run_dag: Any, client: SaagieClient, tmp_path: Path) -> None:
     spec = importlib.util.spec_from_file_location("saagie_job_care", EXAMPLE)
     assert spec is not None
