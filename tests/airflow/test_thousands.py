@@ -34,7 +34,11 @@ AWAY = 180  # seconds
 DAG = "many_at_once"
 STATES = ("scheduled", "queued", "running", "deferred", "success", "failed", "up_for_retry")
 OPTIONS = {
-    "core": {"max_map_length": str(2 * MANY), "max_active_tasks_per_dag": str(2 * MANY)},
+    "core": {
+        "max_map_length": str(2 * MANY),
+        "max_active_tasks_per_dag": str(2 * MANY),
+        "plugins_folder": str(ROOT / "tests" / "airflow" / "preloaded"),
+    },
     "triggerer": {"capacity": str(2 * MANY)},
 }
 
