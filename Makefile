@@ -11,7 +11,7 @@ INSTALL := $(RUN) -m pip install -qq --disable-pip-version-check --no-input -c c
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down test test-airflow test-oldest check bench bench-polling contract docs
+.PHONY: help demo up down cluster cluster-down chaos test test-airflow test-oldest check bench bench-polling contract docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,17 @@ up: $(VENV)/.installed ## start the same Airflow and local Saagie and leave them
 
 down: $(VENV)/.installed ## stop what `make up` started
 	@$(RUN) -m scripts.down
+
+cluster: $(VENV)/.installed-cluster ## the same with an Airflow as on several machines: PostgreSQL, Redis, two of most processes
+	@bash scripts/cluster_env.sh
+	@$(RUN) -m scripts.cluster
+
+cluster-down: $(VENV)/.installed-cluster ## stop what `make cluster` started
+	@$(RUN) -m scripts.cluster --down
+
+chaos: $(VENV)/.installed-dev $(VENV)/.installed-cluster ## kill tasks and machines of such an Airflow, balance the books (ARGS="--kills 500 --seed 1")
+	@bash scripts/cluster_env.sh
+	@$(RUN) -m tests.cluster.chaos $(ARGS)
 
 # Three processes, also on two cores: most tests wait.
 test: $(VENV)/.installed-dev ## run the tests (ARGS=... goes to pytest; ARGS='-m long' runs the long ones)
@@ -79,3 +90,7 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(RUN)
 	@echo "Installing Airflow, the provider and the tools into $(VENV) (once; a few minutes) ..."
 	@$(INSTALL) -e '.[dev]'
 	@touch $(VENV)/.installed $@
+
+$(VENV)/.installed-cluster: $(VENV)/.installed
+	@$(INSTALL) -e '.[emulator,cluster]'
+	@touch $@

@@ -4,27 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from typing import TYPE_CHECKING
 
 import psutil
 
 from scripts import processes
 from scripts.up import FOLDER, GRACE
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-def main() -> int:
-    """Stop the keeper, which stops the rest, and sweep up what is left without one."""
-    found = processes.marked(FOLDER)
+
+def bring_down(folder: Path, grace: float) -> None:
+    """Stop the keeper, which stops the rest, and sweep up what is left without one.
+
+    :param folder: the stack's folder.
+    :param grace: seconds that its programs have to stop.
+    """
+    found = processes.marked(folder)
     if not found:
         print("Nothing is up.")
-        return 0
+        return
     print("Stopping ...", flush=True)
-    keepers = processes.keepers(FOLDER)
+    keepers = processes.keepers(folder)
     for keeper in keepers:
         with contextlib.suppress(psutil.NoSuchProcess):
             keeper.terminate()
-    psutil.wait_procs(keepers, timeout=GRACE + 5)
-    processes.sweep(FOLDER)
-    print(f"Stopped. Runs, connections and jobs are kept in {FOLDER.name}/; remove that folder to begin afresh.")
+    psutil.wait_procs(keepers, timeout=grace + 5)
+    processes.sweep(folder)
+    print(f"Stopped. Runs, connections and jobs are kept in {folder.name}/; remove that folder to begin afresh.")
+
+
+def main() -> int:
+    """Stop what is there, return the exit code."""
+    bring_down(FOLDER, GRACE)
     return 0
 
 

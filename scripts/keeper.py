@@ -2,12 +2,13 @@
 
 Started by `scripts.processes`; its standard input gives one line of JSON (made by `processes.start`) and then stays
 open: when it closes, whoever started the keeper is gone, however they went. The keeper ends all programs when that
-happens, when it is told to by a signal, and when one of the programs ends by itself. On Linux every orphan below it
-becomes its child, so that a program that forks away is found too.
+happens, when it is told to by a signal, and when one of the programs ends by itself, except for those that it starts
+anew. On Linux every orphan below it becomes its child, so that a program that forks away is found too.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -22,9 +23,12 @@ from typing import Any
 
 import psutil
 
+from scripts.processes import NAME
+
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 LOOK_EVERY = 0.1  # seconds
+RESTART_AFTER = 1.0  # seconds
 
 
 def prctl(option: int, value: int) -> None:
@@ -40,7 +44,7 @@ def launch(program: dict[str, Any]) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
             program["command"],
             cwd=program["cwd"],
-            env=program["env"],
+            env=program["env"] | {NAME: program["name"]},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -82,16 +86,27 @@ def keep(
     :return: the program that ended by itself, with its code; None when a stop was asked for.
     """
     pending = deque(programs)
+    restarting = {program["name"]: program for program in programs if program["restarts"]}
+    due: dict[str, float] = {}
     preparing: str | None = None
     while not stop.wait(LOOK_EVERY):
         for name, child in list(running.items()):
             code = child.poll()
             if code is None:
                 continue
-            if name != preparing or code != 0:
+            if name in restarting:
+                print(f"{name} ended with code {code}; it is started anew.", flush=True)
+                due[name] = time.monotonic() + RESTART_AFTER
+            elif name != preparing or code != 0:
                 return {"program": name, "code": code}
+            else:
+                preparing = None
             del running[name]
-            preparing = None
+        for name in [name for name, moment in due.items() if moment <= time.monotonic()]:
+            del due[name]
+            running[name] = launch(restarting[name])
+        if restarting:
+            reap_adopted(running)
         while pending and preparing is None:
             program = pending.popleft()
             running[program["name"]] = launch(program)
@@ -118,6 +133,15 @@ def end(programs: list[dict[str, Any]], running: dict[str, subprocess.Popen[byte
                 continue
         reap()
         time.sleep(0.05)
+
+
+def reap_adopted(running: dict[str, subprocess.Popen[bytes]]) -> None:
+    """Collect those that have ended and were started by programs which are gone; a program's own end is left to it."""
+    ours = {child.pid for child in running.values()}
+    for process in psutil.Process().children():
+        with contextlib.suppress(psutil.Error, ChildProcessError):
+            if process.pid not in ours and process.status() == psutil.STATUS_ZOMBIE:
+                os.waitpid(process.pid, os.WNOHANG)
 
 
 def reap() -> None:

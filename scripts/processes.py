@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parent.parent
 # Every process of a stack carries its folder in this variable: process ids are used again, this is not.
 MARK = "SAAGIE_STACK_FOLDER"
+# And the program's name in this one, given by the keeper.
+NAME = "SAAGIE_STACK_PROGRAM"
 # What the user's shell says about their own Airflow or Python must not reach ours.
 FOREIGN = ("AIRFLOW", "_AIRFLOW", "PYTHON", "OTEL_", "OPENLINEAGE", "SAAGIE_")
 LOOPBACK = "127.0.0.1,localhost,::1"
@@ -39,6 +41,7 @@ class Program:
     :param env: its whole environment.
     :param once: it has to end with 0 before the next program is started.
     :param stop_signal: what it is asked to stop with.
+    :param restarts: it is started anew where it ends by itself; without it, its end stops all the others.
     """
 
     name: str
@@ -46,6 +49,7 @@ class Program:
     env: dict[str, str]
     once: bool = False
     stop_signal: str = "SIGTERM"
+    restarts: bool = False
 
 
 @dataclass
@@ -153,6 +157,18 @@ def marked(folder: Path) -> list[psutil.Process]:
             if process.environ().get(MARK) == str(folder) and process.status() != psutil.STATUS_ZOMBIE:
                 found.append(process)
     return found
+
+
+def program_of(folder: Path, name: str) -> psutil.Process | None:
+    """Return the process that the keeper has started for a program, None where it is away at the moment."""
+    for keeper in keepers(folder):
+        with contextlib.suppress(psutil.Error):
+            for process in keeper.children():
+                # It leads a session of its own; what a killed program has left behind doesn't.
+                with contextlib.suppress(psutil.Error, OSError):
+                    if process.environ().get(NAME) == name and os.getsid(process.pid) == process.pid:
+                        return process
+    return None
 
 
 def keepers(folder: Path) -> list[psutil.Process]:

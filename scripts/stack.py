@@ -47,6 +47,9 @@ class Wishes:
     :param grace: seconds that the programs have to stop.
     :param detached: the stack outlives this process.
     :param more_options: what else is to differ from Airflow's defaults, by section of its configuration.
+    :param programs: gives the programs that make the Airflow.
+    :param saagie_options: more of the local Saagie's command line.
+    :param saagie_restarts: whether the local Saagie is started anew where it ends, on the same port.
     """
 
     folder: Path
@@ -60,6 +63,9 @@ class Wishes:
     grace: float = 2
     detached: bool = False
     more_options: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    programs: Callable[[AirflowSettings, Path], list[Program]] = programs
+    saagie_options: tuple[str, ...] = ()
+    saagie_restarts: bool = False
 
 
 @dataclass
@@ -107,7 +113,7 @@ def saagie_connection(url: str, password: str) -> dict[str, Any]:
 
 def emulator(wishes: Wishes) -> Program:
     """Return the program that is the local Saagie."""
-    port = free_port(wishes.saagie_port) if wishes.saagie_port else 0
+    port = free_port(wishes.saagie_port) if wishes.saagie_port or wishes.saagie_restarts else 0
     options = {
         "--host": "127.0.0.1",
         "--port": str(port),
@@ -119,9 +125,10 @@ def emulator(wishes: Wishes) -> Program:
     command = [sys.executable, "-m", "airflow_provider_saagie.emulator"]
     for name, value in options.items():
         command += [name, value]
+    command += wishes.saagie_options
     # The password goes by the environment: everyone on the machine can read a command line.
     env = processes.clean_environment(wishes.folder) | {"SAAGIE_EMULATOR_PASSWORD": wishes.saagie_password}
-    return Program("saagie", command, env)
+    return Program("saagie", command, env, restarts=wishes.saagie_restarts)
 
 
 def launch(wishes: Wishes) -> Stack:
@@ -138,7 +145,7 @@ def launch(wishes: Wishes) -> Stack:
     write_configuration(settings)
     for log in (wishes.folder / "logs").glob("*.log"):
         log.unlink()
-    everything = [emulator(wishes), *programs(settings, wishes.folder)]
+    everything = [emulator(wishes), *wishes.programs(settings, wishes.folder)]
     kept = processes.start(everything, wishes.folder, grace=wishes.grace, detached=wishes.detached)
     return Stack(kept, wishes, settings, AirflowApi(settings.url, LOGIN, wishes.airflow_password))
 
