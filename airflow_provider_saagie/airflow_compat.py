@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,15 @@ def store_for_ever(state_store: Any, key: str, value: dict[str, Any]) -> None:
     from airflow.sdk import NEVER_EXPIRE  # type: ignore[attr-defined]  # its stub file leaves it out
 
     state_store.set(key, value, retention=NEVER_EXPIRE)
+
+
+def supervisor_pid() -> int | None:
+    """Give the process that tells Airflow that this task is alive; None where none does, as in ``dag.test()``."""
+    from airflow.sdk.execution_time import task_runner
+
+    channel = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    # In dag.test() the task runs in the process that asks, over a channel without a socket.
+    return os.getppid() if getattr(channel, "socket", None) is not None else None
 
 
 def is_deferral_timeout(error: BaseException) -> bool:

@@ -29,7 +29,8 @@ class Call:
     :param operation: the operation's name in ``graphql/*.graphql``.
     :param variables: its variables.
     :param upload: a file for the variable ``$file``.
-    :param before_send: called before each time that it is sent; what it raises ends the call.
+    :param before_send: called before each time that it is sent, in good time and, by ``Session``, in the last moment
+        once more; what it raises ends the call.
     """
 
     operation: str

@@ -68,8 +68,26 @@ class _Stream(outcomes.Answer):
     answer: requests.Response
 
 
-class _LargePieces(HTTPAdapter):
-    """Sends files in large pieces."""
+class _NotSentError(Exception):
+    """The last look before the sending raised what is its cause: nothing was sent."""
+
+
+class _Adapter(HTTPAdapter):
+    """Sends files in large pieces, and takes a last look before anything is sent.
+
+    :param last_look: called in the last moment.
+    """
+
+    def __init__(self, last_look: Callable[[], None]) -> None:
+        self._last_look = last_look
+        super().__init__()
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        try:
+            self._last_look()
+        except Exception as error:
+            raise _NotSentError from error
+        return super().send(*args, **kwargs)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, blocksize=PIECE, **kwargs)
@@ -96,6 +114,7 @@ class Session:
         self.progress = progress
         self._sleep = sleep
         self._has_token = False
+        self._sends: Call | None = None
         self.clock_ahead: float | None = None
         self._http = requests.Session()
         self._connect_anew()
@@ -127,7 +146,7 @@ class Session:
     def _connect_anew(self) -> None:
         self._process = os.getpid()
         for scheme in ("https://", "http://"):
-            self._http.mount(scheme, _LargePieces())
+            self._http.mount(scheme, _Adapter(self._look_once_more))
 
     def _leave_parents_connections(self) -> None:
         """After a fork both processes have the kept connections, and would read each other's answers."""
@@ -249,6 +268,7 @@ class Session:
         transport.session = self._http
         if call.before_send:
             call.before_send()
+        self._sends = call
         try:
             if call.upload:
                 result = self._send_with_file(transport, call, call.upload)
@@ -257,10 +277,19 @@ class Session:
         except TransportProtocolError:  # its text holds the whole body: not shown
             return outcomes.Refused(200)
         except TransportError as error:
+            if isinstance(error.__cause__, _NotSentError) and error.__cause__.__cause__:
+                raise error.__cause__.__cause__ from None
             return _outcome_of(error.__cause__ or error)
         except (AttributeError, TypeError):  # JSON, but no object: gql does not expect that
             return outcomes.Refused(200)
+        finally:
+            self._sends = None
         return outcomes.answer_of(result.data, result.errors)
+
+    def _look_once_more(self) -> None:
+        """Call ``before_send`` again, in the last moment: the process may have been frozen since."""
+        if self._sends and self._sends.before_send:
+            self._sends.before_send()
 
     def _send_with_file(self, transport: RequestsHTTPTransport, call: Call, upload: Upload) -> ExecutionResult:
         try:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.client.run_once import Taken
     from airflow_provider_saagie.client.settings import Settings
     from airflow_provider_saagie.client.submit import Submission
+    from airflow_provider_saagie.operators.pulse import Pulse
     from airflow_provider_saagie.triggers.events import InstanceEvent
     from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
 
@@ -131,12 +132,21 @@ class SaagieRunJobOperator(SaagieTask):
         self._running: tuple[Settings, Submission] | None = None
         self._mine: Submission | None = None
         self._killed = False
+        self._pulse: Pulse | None = None
+        self._is_retried = False
 
     def execute(self, context: Context) -> str:
         """Start the job, or take up what an earlier try has started, and wait for its end here or in the triggerer.
 
         :return: the instance's id.
         """
+        from airflow_provider_saagie.operators import pulse
+
+        self._is_retried = self._is_taken_up_later(context)
+        with pulse.beating() as self._pulse:
+            return self._run(context)
+
+    def _run(self, context: Context) -> str:
         self._check()
         client = self.hook.get_conn()
         job = find_job(self, client)
@@ -205,6 +215,13 @@ class SaagieRunJobOperator(SaagieTask):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """See to the instance also where Airflow's own backstop ends the deferral, or the trigger broke."""
+        from airflow_provider_saagie.operators import pulse
+
+        self._is_retried = self._is_taken_up_later(context)
+        with pulse.beating() as self._pulse:
+            return self._resume(next_method, next_kwargs, context)
+
+    def _resume(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         if next_method != "__fail__":
             return super().resume_execution(next_method, next_kwargs, context)
         self._mine = mine = run_record.load(context)
@@ -231,7 +248,7 @@ class SaagieRunJobOperator(SaagieTask):
             return
         settings, mine = self._running
         self._running = None
-        if mine.owned:
+        if mine.owned and not self._may_be_the_retrys(mine):
             own_instance.stop(own_instance.quick(settings), mine, "the task was killed", self.log)
 
     def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
@@ -322,7 +339,7 @@ class SaagieRunJobOperator(SaagieTask):
     def _end_at_deadline(self, context: Context, event: InstanceEvent, mine: Submission) -> NoReturn:
         of_the_task = event.deadline_kind == "execution_timeout"
         left = "The instance was left as it is"
-        if self._stops_at(event.deadline_kind, mine):
+        if self._stops_at(event.deadline_kind, mine) and not self._may_be_the_retrys(mine):
             self._running = (self.hook.settings, mine)  # Airflow's alarm may come in the midst of the stop
             stopped = own_instance.stop(self.hook.settings, mine, f"the {event.deadline_kind} passed", self.log)
             left = "The instance was asked to stop" if stopped else "The instance could not be stopped"
@@ -365,6 +382,18 @@ class SaagieRunJobOperator(SaagieTask):
 
     def _is_taken_up_later(self, context: Context) -> bool:
         return self.reattach and context["ti"].try_number <= (context["ti"].max_tries or 0)
+
+    def _may_be_the_retrys(self, mine: Submission) -> bool:
+        """Say whether a retry may have taken the instance up, since this process or its supervisor stood still."""
+        stillness = self._pulse.stillness() if self._pulse and self._is_retried else 0.0
+        if stillness:
+            self.log.warning(
+                "This process, or Airflow's beside it, stood still for %.0f s. Airflow may have begun a retry "
+                "meanwhile, which takes the instance up: it is left. %s",
+                stillness,
+                self._url(mine),
+            )
+        return stillness > 0
 
     def _give_up(self, context: Context, mine: Submission, error: Exception) -> None:
         """Leave the instance to the next try where something of ours failed; without one, stop it."""

@@ -344,3 +344,35 @@ def test_an_artifact_elsewhere_is_refused_before_the_login(settings: Settings, e
     with session.Session(settings) as talk, pytest.raises(errors.SaagieProtocolError, match="refused"):
         list(talk.download("https://evil.io/job.py"))
     assert emulator.stats()["operations"].get("login", 0) == before
+
+
+def test_the_last_look_is_taken_in_the_last_moment(emulator: EmulatorProcess, settings: Settings, job_id: str) -> None:
+    """Whoever was frozen since the intent was written has to write it anew before anything goes out."""
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(sum(one["operation"] == "runJob" for one in emulator.requests()))
+
+    with session.Session(settings) as talk:
+        before = sum(one["operation"] == "runJob" for one in emulator.requests())
+        talk.run(instances.run(job_id, before_send=look))
+    assert looks == [before, before]
+
+
+def test_what_the_last_look_raises_is_no_lost_answer(
+    emulator: EmulatorProcess, settings: Settings, job_id: str
+) -> None:
+    """Airflow refuses to store anything for a try that it has given up; nothing was sent then."""
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(1)
+        if len(looks) == 2:
+            raise BrokenPipeError("Airflow is gone")
+
+    with session.Session(settings) as talk:
+        before = len(emulator.requests())
+        with pytest.raises(BrokenPipeError):
+            talk.run(instances.run(job_id, before_send=look))
+        assert len(emulator.requests()) == before
+        assert talk.run(instances.list_instances(job_id, limit=5)) == []
