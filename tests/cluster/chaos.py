@@ -1,0 +1,67 @@
+"""`make chaos`: kills tasks, workers, triggerers and the local Saagie of a cluster, and balances the books.
+
+`make chaos ARGS="--kills 500 --seed 1"`. The report is `.chaos/chaos.md` and `.chaos/chaos.json`; the exit code is 1
+where an account doesn't balance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from scripts import processes
+from scripts.processes import ROOT, StackError
+from tests.cluster import plan, report
+from tests.cluster.scene import scene
+from tests.cluster.striker import Striker
+
+FOLDER = ROOT / ".chaos"
+
+
+def say(text: str) -> None:
+    """Write a line to the terminal."""
+    sys.stdout.write(f"{time.strftime('%H:%M:%S')} {text}\n")
+    sys.stdout.flush()
+
+
+def main() -> int:
+    """Parse the command line, run, return the exit code."""
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--kills", type=int, default=50, help="how many strikes")
+    parser.add_argument("--seed", type=int, default=1, help="what makes the choices repeatable")
+    parser.add_argument("--at-once", type=int, default=12, help="how many runs go on at a time")
+    parser.add_argument("--scenario", choices=("exclusive", "shared", "open-window"), default="exclusive")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="emptied first; gets the report and all logs")
+    given = parser.parse_args()
+    cases = {
+        "exclusive": lambda: plan.plan(given.seed),
+        "shared": lambda: plan.plan(given.seed, plan.SHARED),
+        "open-window": lambda: plan.open_window(given.seed),
+    }[given.scenario]()
+    began = time.monotonic()
+    try:
+        with processes.signals_raise(), processes.lock(given.folder / "lock"), scene(given.folder) as found:
+            say(f"The cluster is there after {time.monotonic() - began:.0f} s")
+            striker = Striker(found, given.at_once, say)
+            try:
+                striker.run(cases, given.kills)
+            finally:
+                took = (time.monotonic() - began) / 60
+                told = (
+                    f'`make chaos ARGS="--scenario {given.scenario} --kills {given.kills} --seed {given.seed}'
+                    f' --at-once {given.at_once}"`, {took:.0f} minutes'
+                )
+                sys.stdout.write(report.write(striker.records, given.folder, told))
+    except KeyboardInterrupt:
+        say("Interrupted; everything was stopped.")
+        return 130
+    except StackError as error:
+        say(str(error))
+        return 1
+    return 1 if any(record.findings for record in striker.records) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

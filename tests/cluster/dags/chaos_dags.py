@@ -1,0 +1,45 @@
+"""Run tasks that the chaos driver strikes: deferred, waiting in the worker, mapped, and several on one job."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import chaos_points
+from airflow.sdk import DAG
+
+from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
+
+OPTIONS: dict[str, Any] = {
+    "saagie_conn_id": "saagie_short",
+    "poll_interval": 2,
+    "retries": 8,
+    "retry_delay": timedelta(seconds=1),
+    "stream_logs": False,
+    "stop_timeout": 60,
+}
+JOB = "{{ dag_run.conf['job_id'] }}"
+SIBLINGS = 3
+
+
+def dag(name: str) -> DAG:
+    """Make a DAG of which many runs go on at a time."""
+    return DAG(f"chaos_{name}", schedule=None, max_active_runs=200)
+
+
+with dag("deferred"):
+    SaagieRunJobOperator(task_id="run", job_id=JOB, deferrable=True, **OPTIONS)
+
+with dag("waiting"):
+    SaagieRunJobOperator(task_id="run", job_id=JOB, deferrable=False, **OPTIONS)
+
+with dag("mapped"):
+    SaagieRunJobOperator.partial(task_id="run", deferrable=True, **OPTIONS).expand(job_id=[JOB])
+
+for doubt in ("adopt", "fail"):
+    with dag(f"shared_{doubt}"):
+        SaagieRunJobOperator.partial(task_id="run", deferrable=True, on_lost_submit=doubt, **OPTIONS).expand(
+            job_id=[JOB] * SIBLINGS
+        )
+
+chaos_points.arm()

@@ -1,0 +1,150 @@
+"""What is to be struck, where, when and how: chosen by a seed, before anything runs."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+# Failpoints, as tests/cluster/dags/chaos_points.py has them, with the ways in which a task strikes itself there.
+POINTS = (
+    "before the intent",
+    "intent to runJob",
+    "runJob to answer",
+    "answer to store",
+    "store to wait",
+    "at the resume",
+    "at the end",
+)
+THE_OPEN_WINDOW = "last look to runJob"
+SELF = ("kill", "kill both", "term", "freeze", "freeze both")
+# Moments that can be seen from outside, and the seconds after them within which is struck.
+AIMS: dict[str, tuple[float, float]] = {
+    "by the clock": (0.0, 45.0),  # after the start of the DAG run
+    "the try runs": (0.0, 2.0),
+    "runJob came in": (0.0, 0.5),
+    "the id is stored": (0.0, 0.4),
+    "it waits": (0.0, 20.0),
+    "the instance ended": (0.0, 3.0),
+    "it resumes": (0.0, 1.0),
+}
+OUTSIDE = ("kill", "kill supervisor", "kill both", "term", "freeze", "freeze both")
+KINDS = ("deferred", "waiting", "mapped")
+SHARED = ("shared_adopt", "shared_fail")
+MACHINES = (
+    ("triggerer", "kill"),
+    ("triggerer", "kill"),
+    ("triggerer", "term"),
+    ("triggerer", "freeze"),
+    ("worker", "kill"),
+    ("worker", "freeze"),
+    ("saagie", "kill"),
+    ("saagie", "freeze"),
+)
+
+
+@dataclass(frozen=True)
+class Strike:
+    """One strike.
+
+    :param target: "task", which is that of the case, or a machine: "triggerer", "worker", "saagie".
+    :param how: the signal, and whom it hits.
+    :param point: the failpoint; None where the clock decides.
+    :param aim: what the clock starts with.
+    :param delay: seconds after that.
+    :param hold: seconds for which what is frozen stays so, or, where a retry is waited for, seconds after its start.
+    :param until_retry: whether what is frozen is woken only when a retry has begun.
+    :param which: which of two machines.
+    """
+
+    target: str
+    how: str
+    point: str | None = None
+    aim: str | None = None
+    delay: float = 0.0
+    hold: float = 0.0
+    until_retry: bool = False
+    which: int = 1
+
+
+@dataclass(frozen=True)
+class Case:
+    """One DAG run with a job of its own, and the strike that it gets.
+
+    :param kind: the DAG, without its prefix.
+    :param map_index: which task of it.
+    """
+
+    number: int
+    kind: str
+    strike: Strike
+    map_index: int = -1
+
+    @property
+    def dag_id(self) -> str:
+        """The DAG's id."""
+        return f"chaos_{self.kind}"
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        return f"case-{self.number:04}"
+
+
+def plan(seed: int, kinds: Sequence[str] = KINDS) -> Iterator[Case]:
+    """Choose cases, without an end: every second one has a failpoint, the others go by the clock.
+
+    :param seed: what makes the choices repeatable.
+    :param kinds: the DAGs to choose from, without their prefix.
+    """
+    dice = random.Random(seed)
+    own = _mixed(dice, list(itertools.product(POINTS, SELF)))
+    aims = _mixed(dice, list(itertools.product(AIMS, OUTSIDE)))
+    machines = _mixed(dice, list(MACHINES))
+    for number in itertools.count(1):
+        kind = dice.choice(kinds)
+        if number % 2 == 0:
+            point, how = next(own)
+            strike = Strike("task", how, point, **_hold(dice, how))
+        elif number % 10 == 1:
+            target, how = next(machines)
+            aim = dice.choice(["by the clock", "it waits", "the instance ended", "runJob came in"])
+            strike = Strike(
+                target, how, None, aim, _within(dice, aim), hold=_of_machine(dice, target), which=dice.choice([1, 2])
+            )
+        else:
+            aim, how = next(aims)
+            strike = Strike("task", how, None, aim, _within(dice, aim), **_hold(dice, how))
+        yield Case(number, kind, strike, 0 if kind not in ("deferred", "waiting") else -1)
+
+
+def open_window(seed: int) -> Iterator[Case]:
+    """Choose cases that are all struck in the one window that the docs name as open, without an end."""
+    dice = random.Random(seed)
+    for number in itertools.count(1):
+        strike = Strike("task", "freeze both", THE_OPEN_WINDOW, hold=round(dice.uniform(0, 2), 3), until_retry=True)
+        yield Case(number, dice.choice(("deferred", "waiting")), strike)
+
+
+def _mixed(dice: random.Random, choices: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Give all choices in an order of chance, then all in another, and so on."""
+    while True:
+        yield from dice.sample(choices, len(choices))
+
+
+def _within(dice: random.Random, aim: str) -> float:
+    return round(dice.uniform(*AIMS[aim]), 3)
+
+
+def _hold(dice: random.Random, how: str) -> dict[str, Any]:
+    if how == "freeze both":  # Airflow hears nothing any more, and begins a retry
+        return {"hold": round(dice.uniform(0, 6), 3), "until_retry": True}
+    if how == "freeze":  # Airflow goes on hearing of the task
+        return {"hold": round(dice.uniform(1, 30), 3)}
+    return {}
+
+
+def _of_machine(dice: random.Random, target: str) -> float:
+    return round(dice.uniform(3, 9) if target == "saagie" else dice.uniform(5, 35), 3)

@@ -1,0 +1,73 @@
+"""What a run came to: a table of windows and strikes, as Markdown and JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.cluster.striker import Record
+
+FINDINGS = ("doubled", "lost", "orphaned", "stopped")
+HEAD = ("Where", "What", "By the clock", "By a failpoint", "Doubled", "Lost", "Orphaned", "Stopped in error")
+
+
+def table(records: list[Record]) -> str:
+    """Give the table of all that were struck, as Markdown."""
+    rows: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for record in records:
+        if record.struck_at is None:
+            continue
+        strike = record.case.strike
+        what = strike.how if strike.target == "task" else f"{strike.target}: {strike.how}"
+        row = rows[record.window, what]
+        row["failpoint" if strike.point else "clock"] += 1
+        for name in record.findings:
+            row[name] += 1
+    lines = ["| " + " | ".join(HEAD) + " |", "| --- | --- |" + " ---: |" * (len(HEAD) - 2)]
+    lines += [_line((*key, *_numbers(rows[key]))) for key in sorted(rows)]
+    lines.append(_line(("**all**", "", *_numbers(sum(rows.values(), Counter())))))
+    return "\n".join(lines)
+
+
+def windows(records: list[Record]) -> str:
+    """Give how many strikes fell into each window, as Markdown."""
+    rows: dict[str, Counter[str]] = defaultdict(Counter)
+    for record in records:
+        if record.struck_at is not None:
+            rows[record.window]["failpoint" if record.case.strike.point else "clock"] += 1
+        for one in record.touched:
+            rows[one.rpartition(": ")[2]]["touched"] += 1
+        for name in record.findings:
+            rows[record.window][name] += 1
+    head = ("Where", "By the clock", "By a failpoint", "Touched by a strike at a machine", *HEAD[4:])
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    lines += [
+        _line((name, row["clock"], row["failpoint"], row["touched"], *(row[one] for one in FINDINGS)))
+        for name, row in sorted(rows.items())
+    ]
+    return "\n".join(lines)
+
+
+def write(records: list[Record], folder: Path, told: str) -> str:
+    """Write `chaos.md` and `chaos.json`.
+
+    :param told: how the run was made.
+    :return: what `chaos.md` holds.
+    """
+    text = f"{told}\n\n{windows(records)}\n\n{table(records)}\n"
+    (folder / "chaos.md").write_text(text)
+    (folder / "chaos.json").write_text(json.dumps([asdict(record) for record in records], indent=1))
+    return text
+
+
+def _numbers(row: Counter[str]) -> tuple[int, ...]:
+    return row["clock"], row["failpoint"], *(row[name] for name in FINDINGS)
+
+
+def _line(cells: tuple[object, ...]) -> str:
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"

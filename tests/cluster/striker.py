@@ -1,0 +1,311 @@
+"""Runs the cases, many at a time, strikes each once, and balances its account when it is over."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import psutil
+
+from scripts import cluster_layout, processes
+from scripts.processes import StackError
+from tests.cluster.accounts import TaskEnd, balance
+from tests.cluster.plan import Case
+from tests.cluster.scene import ANSWER_DELAY, JOB_SECONDS, Scene, Seen, moment, now
+
+TICK = 0.05  # seconds
+COLLECT_EVERY = 0.4  # seconds
+LONGEST_FREEZE = 90.0  # seconds; where no retry begins, such as at the end of a task
+LONGEST_CASE = 420.0  # seconds
+AFTER_THE_END = 3.0  # seconds after a run's end before its account is balanced
+REST_OF_MACHINES = 6.0  # seconds between two strikes at machines
+OVER = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
+MACHINES = {"triggerer": cluster_layout.TRIGGERERS, "worker": cluster_layout.WORKERS, "saagie": ("saagie", "saagie")}
+
+
+@dataclass
+class Record:
+    """What happened to a case."""
+
+    case: Case
+    window: str = "not struck"
+    struck_at: float | None = None
+    touched: list[str] = field(default_factory=list)
+    tries: int = 0
+    seconds: float = 0.0
+    findings: dict[str, list[str]] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    instances: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Frozen:
+    """Processes that were stopped, and when they go on."""
+
+    pids: list[int]
+    at: float
+    until: float | None
+    after_try: int = 0
+    hold: float = 0.0
+    retry_seen: float | None = None
+
+
+class Going:
+    """A case under way."""
+
+    def __init__(self, scene: Scene, case: Case) -> None:
+        self.case = case
+        self.record = Record(case)
+        self.began = now()
+        self.aimed_at: float | None = None
+        self.frozen: Frozen | None = None
+        self.over_since: float | None = None
+        self.job_id = scene.new_job(f"{case.run_id} {self.began}")
+        if case.strike.point:
+            scene.ask_for(case.run_id, case.map_index, case.strike.point, case.strike.how)
+        scene.begin(case.dag_id, case.run_id, self.job_id)
+
+
+class Striker:
+    """Runs cases.
+
+    :param scene: the cluster.
+    :param at_once: how many cases go on at a time.
+    :param say: gets a line now and then.
+    """
+
+    def __init__(self, scene: Scene, at_once: int, say: Callable[[str], None]) -> None:
+        self._scene = scene
+        self._at_once = at_once
+        self._say = say
+        self._going: list[Going] = []
+        self._machines: list[Frozen] = []
+        self._machines_rest_until = 0.0
+        self._collected_at = 0.0
+        self.records: list[Record] = []
+
+    def run(self, cases: Iterable[Case], kills: int) -> list[Record]:
+        """Run cases until so many have been struck.
+
+        :return: what happened to each, also to those that ended before they could be struck.
+        """
+        coming = iter(cases)
+        told = time.monotonic()
+        while True:
+            expected = sum(record.struck_at is not None for record in self.records) + len(self._going)
+            if len(self._going) < self._at_once and expected < kills:
+                self._going.append(Going(self._scene, next(coming)))
+            if not self._going:
+                break
+            self._look()
+            if time.monotonic() - told > 30:
+                told = time.monotonic()
+                self._say(self._progress())
+            time.sleep(TICK)
+        self._wake_machines(everything=True)
+        return self.records
+
+    def _progress(self) -> str:
+        struck = sum(record.struck_at is not None for record in self.records)
+        bad = sum(bool(record.findings) for record in self.records)
+        return f"{struck} struck, {len(self.records)} over, {len(self._going)} under way, {bad} with findings"
+
+    def _look(self) -> None:
+        self._scene.stack.kept.check()
+        if now() - self._collected_at > COLLECT_EVERY:
+            self._collected_at = now()
+            self._scene.collect()
+            self._scene.delay_answers()
+        self._wake_machines()
+        seen: dict[str, list[Seen]] = {}
+        for one in self._scene.tasks([going.case.run_id for going in self._going]):
+            seen.setdefault(one.run_id, []).append(one)
+        for going in list(self._going):
+            tasks = seen.get(going.case.run_id, [])
+            mine = next((one for one in tasks if one.map_index == going.case.map_index), None)
+            if mine is not None:
+                self._step(going, mine, tasks, seen)
+            if now() - going.began > LONGEST_CASE:
+                going.record.findings["lost"] = [f"not over after {LONGEST_CASE:.0f} s: {mine}"]
+                self._end(going, tasks)
+
+    def _step(self, going: Going, mine: Seen, tasks: list[Seen], everything: dict[str, list[Seen]]) -> None:
+        record = going.record
+        if record.struck_at is None:
+            if going.case.strike.point:
+                self._note_own_strike(going)
+            elif mine.run_state not in OVER:
+                self._aim(going, mine, everything)
+        if going.frozen and self._wakes(going.frozen, mine):
+            _signal(going.frozen.pids, signal.SIGCONT)
+            record.notes.append(f"woken {now() - going.frozen.at:.1f} s later, try {mine.try_number} {mine.state}")
+            going.frozen = None
+            going.over_since = None
+        if mine.run_state in OVER and not going.frozen:
+            going.over_since = going.over_since or now()
+            if now() - going.over_since > AFTER_THE_END:
+                self._end(going, tasks)
+
+    def _note_own_strike(self, going: Going) -> None:
+        told = self._scene.struck(going.case.run_id)
+        if told is None:
+            return
+        strike, record = going.case.strike, going.record
+        record.struck_at, record.window = told["at"], str(strike.point)
+        if strike.how.startswith("freeze"):
+            pids = [told["pid"], told["supervisor"]] if strike.how == "freeze both" else [told["pid"]]
+            going.frozen = _freeze(pids, strike.hold, told["try"] if strike.until_retry else None, told["at"])
+
+    def _aim(self, going: Going, mine: Seen, everything: dict[str, list[Seen]]) -> None:
+        strike = going.case.strike
+        if going.aimed_at is None and self._reached(str(strike.aim), going, mine):
+            going.aimed_at = now()
+        if going.aimed_at is None or now() < going.aimed_at + strike.delay:
+            return
+        window = self._window(going, mine)
+        if strike.target == "task":
+            if mine.state == "running" and mine.pid and psutil.pid_exists(mine.pid):
+                self._strike_task(going, mine)
+                self._note(going, window)
+        elif now() >= self._machines_rest_until and not self._machines:
+            self._strike_machine(going)
+            self._note(going, window)
+            for other in self._going:
+                its = [one for one in everything.get(other.case.run_id, []) if one.map_index == other.case.map_index]
+                if its:
+                    other.record.touched.append(f"{strike.target} {strike.how}: {self._window(other, its[0])}")
+
+    def _note(self, going: Going, window: str) -> None:
+        going.record.struck_at, going.record.window = now(), window
+
+    def _reached(self, aim: str, going: Going, mine: Seen) -> bool:
+        sent = self._scene.runs_sent(going.case.run_id)
+        match aim:
+            case "the try runs":
+                return mine.state == "running"
+            case "runJob came in":
+                return bool(sent)
+            case "the id is stored":
+                return mine.instance_id is not None
+            case "it waits":
+                return mine.state == "deferred" or (mine.state == "running" and mine.instance_id is not None)
+            case "the instance ended":
+                return bool(sent) and now() >= moment(sent[-1]["time"]) + JOB_SECONDS
+            case "it resumes":
+                return mine.state == "running" and mine.next_method is not None
+        return True
+
+    def _window(self, going: Going, mine: Seen) -> str:
+        """Say, from what can be seen from outside, where a task is."""
+        sent = self._scene.runs_sent(going.case.run_id)
+        ended = bool(sent) and now() >= moment(sent[-1]["time"]) + JOB_SECONDS
+        if mine.state == "deferred":
+            return "at the event" if ended else "while deferred"
+        if mine.state != "running":
+            return "no process"
+        if mine.next_method is not None:
+            return "at the resume"
+        if mine.stored is None:
+            return "before the intent"
+        if mine.instance_id is None:
+            if not sent or moment(sent[-1]["time"]) < mine.stored["at"] - 1.5:
+                return "intent to runJob"
+            return "runJob to answer" if now() < moment(sent[-1]["time"]) + ANSWER_DELAY else "answer to store"
+        if mine.try_number > 1 and not ended:
+            return "a later try waits or begins"
+        if going.case.kind == "waiting":
+            return "at the end" if ended else "while waiting in the worker"
+        return "store to wait"
+
+    def _strike_task(self, going: Going, mine: Seen) -> None:
+        strike, pid = going.case.strike, int(mine.pid or 0)
+        with suppress(psutil.Error):
+            supervisor = psutil.Process(pid).ppid()
+            match strike.how:
+                case "kill":
+                    _signal([pid], signal.SIGKILL)
+                case "kill supervisor":
+                    _signal([supervisor], signal.SIGKILL)
+                case "kill both":
+                    _signal([supervisor, pid], signal.SIGKILL)
+                case "term":
+                    _signal([pid], signal.SIGTERM)
+                case "freeze" | "freeze both":
+                    pids = [supervisor, pid] if strike.how == "freeze both" else [pid]
+                    _signal(pids, signal.SIGSTOP)
+                    going.frozen = _freeze(pids, strike.hold, mine.try_number if strike.until_retry else None, now())
+
+    def _strike_machine(self, going: Going) -> None:
+        strike = going.case.strike
+        name = MACHINES[strike.target][strike.which - 1]
+        main = processes.program_of(self._scene.folder, name)
+        if main is None:
+            return
+        family = [main.pid, *(child.pid for child in main.children(recursive=True))]
+        self._machines_rest_until = now() + REST_OF_MACHINES
+        match strike.how:
+            case "kill":
+                _signal(family, signal.SIGKILL)
+            case "term":
+                _signal([main.pid], signal.SIGTERM)
+            case "freeze":
+                _signal(family, signal.SIGSTOP)
+                self._machines.append(_freeze(family, strike.hold, None, now()))
+                self._machines_rest_until += strike.hold
+
+    def _wakes(self, frozen: Frozen, mine: Seen) -> bool:
+        if frozen.until is not None:
+            return now() >= frozen.until
+        begun = mine.try_number > frozen.after_try and mine.state in ("running", "deferred", *OVER)
+        if begun and frozen.retry_seen is None:
+            frozen.retry_seen = now()
+        if frozen.retry_seen is not None:
+            return now() >= frozen.retry_seen + frozen.hold
+        return now() >= frozen.at + LONGEST_FREEZE
+
+    def _wake_machines(self, *, everything: bool = False) -> None:
+        for frozen in list(self._machines):
+            if everything or (frozen.until is not None and now() >= frozen.until):
+                _signal(frozen.pids, signal.SIGCONT)
+                self._machines.remove(frozen)
+
+    def _end(self, going: Going, tasks: list[Seen]) -> None:
+        record = going.record
+        try:
+            found = self._scene.instances(going.job_id)
+            ends = [TaskEnd(one.state, self._scene.returned(one), one.try_number) for one in tasks]
+        except Exception as error:  # the emulator or Airflow is away at the moment: later
+            if now() - going.began > 2 * LONGEST_CASE:
+                raise StackError(f"{going.case.run_id} can't be balanced: {error}") from error
+            return
+        if going.frozen:
+            _signal(going.frozen.pids, signal.SIGCONT)
+        may_stop = 1 if going.case.strike.how == "term" and going.case.strike.target == "task" else 0
+        account = balance(found, ends, may_stop=may_stop if record.struck_at is not None else 0)
+        for name, lines in account.findings.items():
+            record.findings.setdefault(name, []).extend(lines)
+        record.tries = max((one.try_number for one in tasks), default=0)
+        record.seconds = now() - going.began
+        record.instances = [
+            {"number": one.number, "status": one.status, "from": one.created_at, "to": one.end_time} for one in found
+        ]
+        if record.findings:
+            self._say(f"{going.case.run_id} {going.case.kind} {going.case.strike} {record.window}: {record.findings}")
+        self.records.append(record)
+        self._going.remove(going)
+
+
+def _freeze(pids: list[int], hold: float, after_try: int | None, at: float) -> Frozen:
+    if after_try is None:
+        return Frozen(pids, at, until=at + hold)
+    return Frozen(pids, at, until=None, after_try=after_try, hold=hold)
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(psutil.Error):
+            psutil.Process(pid).send_signal(number)
