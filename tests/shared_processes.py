@@ -14,6 +14,7 @@ TOGETHER = {
     "tests/browser/test_quickstart.py": "the shared Airflow",
     "tests/browser/test_waiting_and_failing.py": "the shared Airflow",
     "tests/contract/test_side_by_side.py": "the calls that are played once",
+    "tests/package/": "the built package and the environment that it is installed into",
 }
 
 
