@@ -6,12 +6,15 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 VENV := .venv
 # Which older Airflow `make test-oldest` takes: one that tests/oldest/ has pins for.
 AIRFLOW ?= 3.0.0
+# Which versions of what we depend on `make test-bounds` takes.
+BOUNDS ?= lowest
 RUN := $(VENV)/bin/python
 INSTALL := $(RUN) -m pip install -qq --disable-pip-version-check --no-input -c constraints.txt
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down cluster cluster-down chaos test test-airflow test-oldest check bench bench-polling contract docs
+.PHONY: help demo up down cluster cluster-down chaos test test-airflow test-oldest test-bounds check release bench bench-polling \
+	contract docs
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,12 +52,20 @@ test-oldest: ## run a smaller suite on the oldest Airflow (AIRFLOW=3.1.8: on tha
 	@bash scripts/oldest_env.sh $(AIRFLOW)
 	@.venv-$(AIRFLOW)/bin/python -m pytest -p no:anyio tests/oldest/test_*.py $(ARGS)
 
+test-bounds: ## run the unit tests with the lowest versions we allow (BOUNDS=newest: the newest; by hand, not in CI)
+	@PYTHON="$(PYTHON)" bash scripts/bounds_env.sh $(BOUNDS)
+	@.venv-$(BOUNDS)/bin/python -m pytest -p no:anyio --numprocesses 3 \
+		tests/unit/client tests/unit/emulator tests/unit/triggers $(ARGS)
+
 check: $(VENV)/.installed-dev ## ruff, mypy, the direction of imports
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
 	$(RUN) -m mypy --strict tests/typing/caller.py
 	$(RUN) -m pytest --quiet tests/unit/test_import_direction.py
+
+release: $(VENV)/.installed-dev ## build, commit and tag a version (VERSION=1.2.3); uploads and pushes nothing
+	@$(RUN) -m scripts.release '$(VERSION)'
 
 bench: $(VENV)/.installed-dev ## what imports, calls, large files and long lists cost, and how quick the local Saagie is
 	@bash scripts/official_client_env.sh
