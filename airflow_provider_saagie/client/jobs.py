@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider_saagie.client import definitions, deployment, instances, running, shapes, transfer
+from airflow_provider_saagie.client import definitions, deployment, importing, instances, running, shapes, transfer
 from airflow_provider_saagie.client import versions as version_calls
 from airflow_provider_saagie.client.deployment import JobChange
 
@@ -442,7 +442,7 @@ class Jobs:
         :param path_to_folder: the exported job's folder, or one that holds it.
         :return: True; whatever fails is raised.
         """
-        return transfer.import_from_json(self._session, project_id, path_to_folder)
+        return importing.import_from_json(self._session, project_id, path_to_folder)
 
     def delete(self, job_id: str) -> shapes.DeleteJobAnswer:
         """Delete a job with its versions and instances (``deleteJob``).

@@ -1,4 +1,4 @@
-"""Files between the platform and us, in pieces: nothing is ever whole in memory.
+"""Files from the platform to us, in pieces: nothing is ever whole in memory. The way back is ``importing.py``.
 
 An exported job is a folder, in the layout of the reference's client, so that each reads the other's::
 
@@ -20,14 +20,14 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_saagie.client import answers, checks
 from airflow_provider_saagie.client.calls import Call, Steps
 from airflow_provider_saagie.client.definitions import get_info
-from airflow_provider_saagie.client.deployment import JobChange, create
 from airflow_provider_saagie.exceptions import SaagieError, SaagieNotFound, SaagieProtocolError, SaagieValidationError
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.session import Session
 
-__all__ = ["change_of", "export", "import_from_json", "same_content"]
+__all__ = ["JOB_FILE", "export", "plain_name", "same_content"]
 
+JOB_FILE = "job.json"
 PIECE = 1024 * 1024
 
 log = logging.getLogger(__name__)
@@ -83,28 +83,6 @@ def export(
     return True
 
 
-def import_from_json(session: Session, project_id: str, path_to_folder: str) -> bool:
-    """Make a job of an exported folder, with its current version.
-
-    :param session: whose platform is to have the job.
-    :param project_id: the UUID of the project to make it in.
-    :param path_to_folder: the exported job's folder, or one that holds it.
-    :return: True.
-    :raises SaagieValidationError: where the folder holds no job that can be read; nothing was made then.
-    :raises SaagieError: the kind that fits; the message says whether a job was made.
-    """
-    project_id = checks.identifier("project_id", project_id)
-    folder = checks.folder("path_to_folder", path_to_folder)
-    try:
-        file = _find_job_file(folder)
-    except OSError as error:
-        raise SaagieValidationError(f"`path_to_folder` {str(folder)!r} can't be read ({error.strerror}).") from error
-    change = change_of(file)
-    made = session.run(create(project_id, change))
-    log.info("Imported the job %r as %s.", change.job_name, made["data"]["createJob"]["id"])
-    return True
-
-
 def _read_for_export(job_id: str, versions_limit: int | None, only_current: bool) -> Steps[dict[str, Any]]:
     job: dict[str, Any] = (yield from get_info(job_id, 1, versions_limit, only_current))["job"]
     technology_id = (job.get("technology") or {}).get("id")
@@ -125,7 +103,7 @@ def _write_folder(session: Session, output: Path, job_id: str, job: dict[str, An
     with tempfile.TemporaryDirectory(prefix=".saagie-export-", dir=output) as scratch:
         folder = Path(scratch) / job_id
         folder.mkdir()
-        (folder / "job.json").write_text(json.dumps(job, indent=4), "utf-8")  # ASCII holds half a character, too
+        (folder / JOB_FILE).write_text(json.dumps(job, indent=4), "utf-8")  # ASCII holds half a character, too
         for version in answers.rows(job, "versions"):
             package = version.get("packageInfo")
             if package:
@@ -176,73 +154,6 @@ def _note(error_folder: Path, job_id: str) -> None:
             file.write(f"{job_id}\n")
     except OSError as error:  # why the export failed is the news
         log.warning("The job %s can't be noted in %s: %s.", job_id, folder, error.strerror or error)
-
-
-def _find_job_file(folder: Path) -> Path:
-    everywhere = sorted(folder.rglob("job.json"), key=lambda file: len(file.parts)) if folder.is_dir() else []
-    found: list[Path] = []
-    for file in everywhere:  # a job's own file may have that name too: it lies in the folder of a version
-        if not any(file.is_relative_to(job_file.parent / "version") for job_file in found):
-            found.append(file)
-    if len(found) != 1:
-        what = f"holds {len(found)} of them" if found else "holds none" if folder.is_dir() else "is no folder"
-        raise SaagieValidationError(
-            f"`path_to_folder` {str(folder)!r} should hold one exported job, with its job.json: it {what}."
-        )
-    return found[0]
-
-
-def change_of(file: Path) -> JobChange:
-    """Read an exported job.
-
-    :param file: its ``job.json``; the file of the current version lies in its folder.
-    :raises SaagieValidationError: where it can't be read, or leads out of that folder.
-    """
-    try:
-        job = json.loads(file.read_text("utf-8"))
-        version = next(version for version in job["versions"] if version["isCurrent"])
-        extra = version.get("extraTechnology") or {}
-        alerting = job.get("alerting") or {}
-        return JobChange(
-            job_name=job["name"],
-            file=_package(file.parent, version),
-            description=job.get("description"),
-            category=job["category"],
-            technology=job["technology"]["name"],
-            technology_catalog=job["technology"]["technology_catalog"],
-            runtime_version=version["runtimeVersion"],
-            command_line=version["commandLine"],
-            release_note=version.get("releaseNote"),
-            extra_technology=extra.get("language"),
-            extra_technology_version=extra.get("version"),
-            cron_scheduling=job.get("cronScheduling") if job.get("isScheduled", True) else None,
-            schedule_timezone=job.get("scheduleTimezone") or "UTC",
-            resources=_given(job.get("resources")),
-            emails=alerting.get("emails") or None,
-            status_list=(alerting.get("statusList") or None) if alerting.get("emails") else None,
-            source_url=version.get("sourceUrl"),
-            docker_info=_given(version.get("dockerInfo")),
-        )
-    except (OSError, ValueError, LookupError, TypeError, AttributeError, StopIteration, RecursionError) as error:
-        raise SaagieValidationError(
-            f"{str(file)!r} is no exported job ({type(error).__name__}: {error}): nothing was made."
-        ) from error
-
-
-def _package(folder: Path, version: dict[str, Any]) -> str | None:
-    """Find the file of the current version; nothing that leads out of the job's folder."""
-    place = folder / "version" / str(checks.number("version", version["number"]))
-    files = sorted(place.iterdir()) if place.is_dir() else []
-    if not files:
-        return None
-    leads_out = not files[0].resolve().is_relative_to(folder.resolve())
-    if len(files) > 1 or leads_out or files[0].is_symlink() or not files[0].is_file():
-        raise SaagieValidationError(f"{str(place)!r} should hold the version's file alone, and no link.")
-    return str(files[0])
-
-
-def _given(value: dict[str, Any] | None) -> dict[str, Any] | None:
-    return {key: inner for key, inner in value.items() if inner is not None} if value else None
 
 
 def _digest(pieces: Iterable[bytes]) -> bytes:

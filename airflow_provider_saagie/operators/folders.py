@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 
 from airflow.providers.common.compat.sdk import ObjectStoragePath
 
-from airflow_provider_saagie.client.importing import JOB_FILE, current_version, the_only_one
+from airflow_provider_saagie.client.importing import current_version, the_only_one
+from airflow_provider_saagie.client.transfer import JOB_FILE
 from airflow_provider_saagie.exceptions import SaagieValidationError
 
 if TYPE_CHECKING:
