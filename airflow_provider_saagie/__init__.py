@@ -21,6 +21,7 @@ _HOME_OF = {
     "SaagieExportJobOperator": "airflow_provider_saagie.operators.saagie",
     "SaagieImportJobOperator": "airflow_provider_saagie.operators.saagie",
     "SaagieJobInstanceSensor": "airflow_provider_saagie.sensors.saagie",
+    "SaagieJobEventTrigger": "airflow_provider_saagie.triggers.saagie",
     "SaagieJobInstanceTrigger": "airflow_provider_saagie.triggers.saagie",
     "SaagieLink": "airflow_provider_saagie.links.saagie",
 }
@@ -31,6 +32,7 @@ __all__ = [
     "SaagieExportJobOperator",
     "SaagieHook",
     "SaagieImportJobOperator",
+    "SaagieJobEventTrigger",
     "SaagieJobInstanceSensor",
     "SaagieJobInstanceTrigger",
     "SaagieLink",
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
         SaagieStopInstanceOperator,
     )
     from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
-    from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
+    from airflow_provider_saagie.triggers.saagie import SaagieJobEventTrigger, SaagieJobInstanceTrigger
 
 
 def __getattr__(name: str) -> object:

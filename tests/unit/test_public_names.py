@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
+from pathlib import Path
 
 import pytest
 
@@ -22,6 +24,34 @@ def test_the_package_gives_every_name_that_it_lists() -> None:
     assert set(package.__all__) <= set(dir(package))
     with pytest.raises(AttributeError, match="no_such_name"):
         package.no_such_name  # noqa: B018 - asking for it is the test
+
+
+def test_the_packages_names_are_those_of_its_faces() -> None:
+    """A new operator, say, is a name of the package too: in its list, and where type checkers look."""
+    faces = ["hooks.saagie", "links.saagie", "operators.saagie", "sensors.saagie", "triggers.saagie"]
+    listed = {name for face in faces for name in importlib.import_module(f"{package.__name__}.{face}").__all__}
+    of_faces = {name for name in listed if name.startswith("Saagie")}
+    source = ast.parse(Path(package.__file__).read_text())
+    imported = {
+        alias.name
+        for block in source.body
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING"
+        for line in block.body
+        if isinstance(line, ast.ImportFrom)
+        for alias in line.names
+    }
+    assert set(package.__all__) - {"__version__"} == of_faces == imported == set(package._HOME_OF)
+
+
+def test_the_operators_face_has_every_operator() -> None:
+    folder = Path(package.__file__).parent / "operators"
+    written = {
+        node.name
+        for path in folder.glob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and node.name.startswith("Saagie") and node.name.endswith("Operator")
+    }
+    assert written == set(importlib.import_module(f"{package.__name__}.operators.saagie").__all__)
 
 
 @pytest.mark.parametrize("name", FACES)

@@ -48,15 +48,17 @@ GOOD_READS: dict[str, dict[str, Any]] = {
     "repositories": {"repositories": [{"id": ID, "name": "Saagie", "technologies": [TECHNOLOGY]}]},
     "technologyContexts": {"technology": {**TECHNOLOGY, "contexts": [{"id": "3.11", "available": True}]}},
     "jobSettings": {"job": {"id": ID, "name": "a", "technology": {"id": ID}, "versions": [{"number": 1}]}},
+    "projects": {"projects": [{"id": ID, "name": "a"}]},
     "jobNames": {"jobs": [{"id": ID, "name": "a"}]},
     "deletableInstances": {"job": {"instances": []}},
 }
-# The operation that each call changes something by; all others only read.
+# The operation that each call changes something by; all others only read, but for those in READ_BACK.
 CHANGES = {
     "run": "runJob",
     "stop": "stopJobInstance",
     "create": "createJob",
     "upgrade": "addJobVersion",
+    "upgrade_by_name": "addJobVersion",
     "edit": "editJob",
     "create_or_upgrade": "addJobVersion",
     "delete": "deleteJob",
@@ -70,6 +72,8 @@ CHANGES = {
     "delete_chosen": "deleteJobInstances",
     "generate_description": "editJobWithAiGeneratedDescription",
 }
+# These look what a lost answer has come to, and so may ask twice: tests of the operators that use them hold it.
+READ_BACK = {"make_current", "make_job"}
 CALLS = {**EVERY_CALL, "generate_description": lambda: definitions.generate_description_by_ai(ID)}
 
 
@@ -162,7 +166,7 @@ def test_a_run_that_is_answered_in_another_shape_may_have_started(
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_read_that_is_answered_by_it_is_our_error(transport: Transport, server: Scripted, name: str) -> None:
     answer, kind, most = BROKEN[name]
-    for call in CALLS.keys() - CHANGES.keys():
+    for call in CALLS.keys() - CHANGES.keys() - READ_BACK:
         server.answers, server.of = [answer], {}
         server.asked.clear()
         with pytest.raises(SaagieError) as caught:
