@@ -18,16 +18,7 @@ from airflow_provider_saagie.client.status import OUTCOMES, InstanceStatus
 from airflow_provider_saagie.client.submit import TABLE, Since
 from airflow_provider_saagie.connection_form import EXTRA_FIELDS
 from airflow_provider_saagie.exceptions import SaagieValidationError
-from airflow_provider_saagie.operators.saagie import (
-    SaagieCreateOrUpgradeJobOperator,
-    SaagieDeleteJobOperator,
-    SaagieExportJobOperator,
-    SaagieImportJobOperator,
-    SaagiePurgeInstancesOperator,
-    SaagieRollbackJobOperator,
-    SaagieRunJobOperator,
-    SaagieStopInstanceOperator,
-)
+from airflow_provider_saagie.operators import saagie as operators
 from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
 from tests.unit.operators.conftest import airflow_db, run_dag  # noqa: F401 - fixtures, found here by their names
 
@@ -39,17 +30,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
-DOCUMENTED = (
-    SaagieRunJobOperator,
-    SaagieCreateOrUpgradeJobOperator,
-    SaagiePurgeInstancesOperator,
-    SaagieStopInstanceOperator,
-    SaagieRollbackJobOperator,
-    SaagieDeleteJobOperator,
-    SaagieExportJobOperator,
-    SaagieImportJobOperator,
-    SaagieJobInstanceSensor,
-)
+DOCUMENTED: list[type] = [*(getattr(operators, name) for name in operators.__all__), SaagieJobInstanceSensor]
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 PATHS = ("airflow_provider_saagie/", "docs/", "example_dags/", "scripts/", "tests/")

@@ -49,6 +49,7 @@ def test_whatever_can_be_a_template_can_be_mapped(kind: Any, new_dag: Callable[[
     with new_dag():
         kind(task_id="alone", **given)
         for field in kind.template_fields:
+            kind(task_id=f"of_{field}", **{**given, field: "{{ ds }}"})
             partial = kind.partial(task_id=f"by_{field}", **{k: v for k, v in given.items() if k != field})
             partial.expand(**{field: ["one", "two"]})
 
@@ -59,6 +60,13 @@ def test_ids_names_and_paths_are_templates(kind: Any) -> None:
     assert {name for name, text in described.items() if "(templated)" in text} == set(kind.template_fields)
     ids = {"job_id", "job_name", "project_name", "job_alias", "project_id", "instance_id", "folder", "file"}
     assert (described.keys() & ids) <= set(kind.template_fields)
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_an_example_dag_shows_it(kind: Any) -> None:
+    """The examples are run by tests: so each operator does its work in a DAG, on a local Saagie."""
+    texts = [file.read_text() for file in (ROOT / "example_dags").glob("*.py")]
+    assert any(f" = {kind.__name__}" in text for text in texts)
 
 
 def xcoms_by_index(dag_id: str) -> dict[tuple[str, int], dict[str, Any]]:
