@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 import pytest
@@ -12,6 +13,7 @@ from airflow_provider_saagie.client import (
     definitions,
     deployment,
     instances,
+    lineage,
     logs,
     projects,
     purge,
@@ -26,10 +28,9 @@ from airflow_provider_saagie.exceptions import (
     SaagieValidationError,
     SaagieWaitTimeout,
 )
+from tests.unit.client.test_broken_answers import steps_of_the_client
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.emulator_process import EmulatorProcess
     from tests.unit.client.conftest import Run
 
@@ -64,6 +65,16 @@ def run_to_the_end(run: Run, job_id: str) -> instances.JobInstance:
     return ended(run, run(instances.run(job_id))["runJob"]["id"])
 
 
+def test_every_call_that_asks_something_is_made_here() -> None:
+    """The two about the catalogue are made by whatever makes a job of a technology."""
+    here = Path(__file__).read_text()
+    asking = [name for name, source in steps_of_the_client().items() if "yield Call(" in source]
+    assert len(asking) > 20
+    assert [name for name in asking if f"run({name}(" not in here] == [
+        "technologies.find_technology", "technologies.check_runtime",
+    ]  # fmt: skip
+
+
 def test_the_platform_is_read(run: Run, emulator: EmulatorProcess) -> None:
     assert run(projects.read_platform())["id"] == emulator.platform
 
@@ -80,6 +91,19 @@ def test_a_job_is_made_run_and_its_log_read(run: Run, project_id: str, script: P
     assert sorted((line.stream, line.text) for line in lines) == [("STDERR", "err"), ("STDOUT", "out")]
     assert run(logs.count_log_lines(instance.id, streams=["STDOUT"])) == 1
     assert [line.text for line in run(logs.read_last_lines(instance.id, 1, streams=["STDERR"]))] == ["err"]
+
+
+def test_a_run_is_described_and_listed_beside_newer_ones(run: Run, project_id: str, script: Path) -> None:
+    job_id = make(run, project_id, script, release_note="first")
+    first, second = (run_to_the_end(run, job_id) for _ in range(2))
+    described = run(lineage.describe_run(job_id, first.id))
+    assert (described.project_name, described.version_number, described.instance_number) == ("Demo", 1, 1)
+    assert described.status == "SUCCEEDED"
+    assert [one.id for one in run(instances.list_newer(job_id, 1))] == [second.id]
+
+
+def test_the_technologies_of_a_project_are_read(run: Run, project_id: str) -> None:
+    assert run(projects.get_project_technologies(project_id))["Processing"]
 
 
 def test_an_instance_is_shown_as_the_reference_shows_it(run: Run, project_id: str, script: Path) -> None:
