@@ -61,6 +61,9 @@ class AsyncSession:
         self._sleep = sleep
         self._token: str | None = None
         self._logging_in = asyncio.Lock()
+        self._logins = 0
+        self._failed_login: outcomes.Refused | outcomes.Broken | None = None
+        self._is_closed = False
         self._opened: aiohttp.ClientSession | None = None
         self._tls: ssl.SSLContext | bool = (
             False
@@ -77,7 +80,8 @@ class AsyncSession:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, for good: whoever is still sending hears that they are lost."""
+        self._is_closed = True
         if self._opened is not None:
             opened, self._opened = self._opened, None
             await opened.close()
@@ -139,20 +143,29 @@ class AsyncSession:
         return await self._with_token(lambda token: self._exchange_text(body, token))
 
     async def log_in(self, *, instead_of: str | None = None) -> str:
-        """Get a token; of many that ask at a time, one logs in for all.
+        """Get a token; of many that ask at a time, one logs in for all, also where it is refused: logins get locked.
 
         :param instead_of: the token that was refused, if any.
         :return: the token.
         :raises SaagieError: the kind that fits.
         """
+        before = self._logins
         async with self._logging_in:
+            if self._logins != before and self._failed_login:  # while this one waited
+                return core.token_of(self._failed_login, self.settings)
             if self._token is None or self._token == instead_of:
                 self._token = None
                 outcome = await self._repeat(self._exchange_login, is_mutation=False)
                 assert not isinstance(outcome, outcomes.Answer)  # noqa: S101 - a login is no GraphQL
+                self._logins, self._failed_login = self._logins + 1, outcome
                 self._token = core.token_of(outcome, self.settings)
+                self._failed_login = None
                 self.settings.take_token(self._token)
             return self._token
+
+    def forget_token(self) -> None:
+        """Log in anew before whatever is sent next: what a token allows may be as old as the token."""
+        self._token = None
 
     async def _repeat(self, exchange: Callable[[], Awaitable[Outcome]], *, is_mutation: bool) -> Outcome:
         decide = core.decisions(self.settings.retries, is_mutation=is_mutation)
@@ -167,6 +180,8 @@ class AsyncSession:
         return await exchange(await self.log_in(instead_of=token))
 
     def _http(self) -> aiohttp.ClientSession:
+        if self._is_closed:
+            raise aiohttp.ClientConnectionError("the session was closed")
         if self._opened is None:
             limits = aiohttp.ClientTimeout(
                 total=None, sock_connect=min(10.0, self.settings.timeout), sock_read=self.settings.timeout
@@ -181,13 +196,13 @@ class AsyncSession:
         transport = AIOHTTPTransport(
             url=self.settings.gateway_url if doc.at_gateway else self.settings.projects_url, ssl=self._tls
         )
-        transport.session = self._http()
         variables = dict(call.variables)
         if call.upload:
             variables["file"] = FileVar(str(call.upload.path), filename=call.upload.name)
         if call.before_send:
             call.before_send()
         try:
+            transport.session = self._http()
             result = await transport.execute(
                 PreparedRequest(doc, variables),
                 upload_files=call.upload is not None,
@@ -197,8 +212,10 @@ class AsyncSession:
             return outcomes.Refused(200)
         except TransportError as error:
             return _outcome_of(error.__cause__ or error)
-        except (AttributeError, TypeError):  # JSON, but no object: gql does not expect that
+        except (AttributeError, TypeError, LookupError):  # JSON, but no object, or no charset: gql expects neither
             return outcomes.Refused(200)
+        except aiohttp.ClientError as error:
+            return _broken(error)
         return outcomes.answer_of(result.data, result.errors)
 
     async def _exchange_text(self, body: dict[str, Any], token: str) -> Outcome:
@@ -209,7 +226,7 @@ class AsyncSession:
                 answer = await response.json(content_type=None)
         except outcomes.NotGraphQL as error:
             return error.refused
-        except (ValueError, RecursionError):  # no JSON, or brackets without end
+        except (ValueError, RecursionError, LookupError):  # no JSON, brackets without end, or no charset
             return outcomes.Refused(200)
         except (aiohttp.ClientError, OSError) as error:
             return _broken(error)
@@ -229,7 +246,7 @@ class AsyncSession:
                 allow_redirects=False,
                 raise_for_status=False,
             ) as response:
-                return outcomes.Refused(response.status, response.headers, await response.text(errors="replace"))
+                return outcomes.Refused(response.status, response.headers, await _text_of(response))
         except (aiohttp.ClientError, OSError) as error:
             return _broken(error)
 
@@ -244,8 +261,15 @@ class AsyncSession:
 async def _keep_from_gql(response: aiohttp.ClientResponse) -> None:
     """Stop gql from reading an answer whose meaning is in its status, or which is no JSON."""
     if outcomes.is_not_graphql(response.status, response.headers):
-        body = await response.text(errors="replace")
+        body = await _text_of(response)
         raise outcomes.NotGraphQL(outcomes.Refused(response.status, response.headers, body))
+
+
+async def _text_of(response: aiohttp.ClientResponse) -> str:
+    try:
+        return await response.text(errors="replace")
+    except LookupError:  # a charset that Python knows and that is none, such as rot13
+        return await response.text("ascii", errors="replace")
 
 
 def _outcome_of(error: BaseException) -> outcomes.Refused | outcomes.Broken:

@@ -69,6 +69,13 @@ async def all_end(waiting: Iterable[Waiting]) -> bool:
     return all(isinstance(verdict, Ended) for verdict in verdicts)
 
 
+async def all_leave(waiting: Iterable[Waiting]) -> None:
+    tasks = {one.task for one in waiting}
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+
+
 def perform(
     scene: Callable[[Scene], Coroutine[Any, Any, None]],
     monkeypatch: pytest.MonkeyPatch,

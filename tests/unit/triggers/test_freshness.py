@@ -16,7 +16,7 @@ import pytest
 
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.waiter import Ended, StillOnItsWay
-from tests.unit.triggers.scene import HOUR, Scene, Waiting
+from tests.unit.triggers.scene import HOUR, Scene, Waiting, all_leave
 from tests.unit.triggers.skipping_loop import TimelessLoop
 from tests.unit.triggers.small_saagie import instance, row
 
@@ -33,12 +33,6 @@ def number_of(instance_id: str) -> int:
 
 def now() -> float:
     return asyncio.get_running_loop().time()
-
-
-async def all_leave(waiting: list[Waiting]) -> None:
-    for one in waiting:
-        one.task.cancel()
-    await asyncio.wait({one.task for one in waiting})
 
 
 @pytest.mark.parametrize("many", MANY)

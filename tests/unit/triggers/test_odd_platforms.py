@@ -1,0 +1,131 @@
+"""What a platform, a connection or a clock can do to the watcher that is neither right nor simply away."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from aiohttp import web
+
+from airflow_provider_saagie.client import instances
+from airflow_provider_saagie.client.async_session import AsyncSession
+from airflow_provider_saagie.exceptions import SaagieConnectionError
+from airflow_provider_saagie.triggers import watcher
+from airflow_provider_saagie.triggers.waiter import Ended, Verdict, Waiter
+from tests.unit.triggers.recorded import Recorder
+from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
+from tests.unit.triggers.skipping_loop import TimelessLoop
+from tests.unit.triggers.small_saagie import connection, instance, row, small_saagie
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def test_of_many_who_find_their_token_gone_one_tries_the_refused_login(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        waiting = [s.wait_for(n) for n in range(1, 401)]
+        await asyncio.sleep(25)
+        s.saagie.password = "changed"
+        s.saagie.tokens.clear()
+        before = len(s.saagie.logins)
+        await asyncio.sleep(50)
+        assert len(s.saagie.logins) - before == 1
+        await all_leave(waiting)
+
+    play(scene, debug=False)
+
+
+@pytest.mark.parametrize("charset", ["rot13", "hex", "nonsense", "utf-16"])
+def test_an_odd_charset_is_an_odd_answer(play: Callable[..., None], charset: str) -> None:
+    async def scene(s: Scene) -> None:
+        def refuse(asked: Any) -> web.Response | None:
+            headers = {"Content-Type": f"application/json; charset={charset}"}
+            return web.Response(body=b'{"data": {}}x', headers=headers) if asked.at < 5 else None
+
+        s.saagie.refuse = refuse
+        s.saagie.tell = lambda *_: row("SUCCEEDED")
+        assert isinstance(await s.wait_for(1).verdict(), Ended)
+
+    play(scene)
+
+
+def test_a_session_that_was_closed_opens_no_connection_any_more(play: Callable[..., None]) -> None:
+    """A log may still be read over it, since the watcher closes it where the connection was edited in Airflow."""
+
+    async def scene(s: Scene) -> None:
+        session = AsyncSession(replace(await watcher._look_up(s.conn_id), retries=0))
+        token = await session.log_in()
+        await session.close()
+        with pytest.raises(SaagieConnectionError):
+            await session.log_in(instead_of=token)
+        with pytest.raises(SaagieConnectionError):
+            await session.run(instances.stop(instance(1)))
+        assert len(s.saagie.logins) == 1
+        assert s.saagie.stopped == []
+
+    play(scene)
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_whoever_comes_as_the_last_one_leaves_is_served(play: Callable[..., None], turns: int) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        last = s.wait_for(1)
+        await asyncio.sleep(5)
+        s.saagie.tell = lambda *_: row("SUCCEEDED")
+        last.task.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert await all_end([s.wait_for(2)])
+
+    play(scene)
+
+
+def test_many_who_leave_at_once_in_the_midst_of_a_request_leave_no_trace(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.latency = 0.5
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
+        stays, *others = [s.wait_for(n, stream_logs=n % 2 == 0) for n in range(1, 501)]
+        await asyncio.sleep(20 - s.saagie.now() % 10 + 0.2)
+        await all_leave(others)
+        s.saagie.asked.clear()
+        assert await all_end([stays])
+        assert {len(asked.ids) for asked in s.saagie.looks[4:]} == {1}
+        assert stays.log.lines == []
+        assert len(s.saagie.logins) == 1
+
+    play(scene, debug=False, loop=TimelessLoop)
+
+
+def test_one_instance_can_be_waited_for_twice(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
+        s.saagie.log_of = lambda _, at: [("STDOUT", f"line {n}") for n in range(int(at) // 10)]
+        one, two, leaves = (s.wait_for(1, stream_logs=True) for _ in range(3))
+        await asyncio.sleep(30)
+        await leaves.leave()
+        assert await all_end([one, two])
+        assert one.log.lines == two.log.lines != []
+
+    play(scene)
+
+
+def test_two_loops_have_a_watcher_each(loaded: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene() -> None:
+        async with small_saagie() as saagie:
+            saagie.tell = lambda _, at: row("RUNNING" if at < 3 else "SUCCEEDED", age=at)
+            conn_id = connection(saagie.url, monkeypatch)
+
+            async def waits(number: int) -> Verdict:
+                waiter = Waiter(instance_id=instance(number), log=Recorder())
+                return await watcher.wait(conn_id, waiter)
+
+            verdicts = await asyncio.gather(*(asyncio.to_thread(asyncio.run, waits(n)) for n in (1, 2)))
+            assert all(isinstance(verdict, Ended) for verdict in verdicts)
+            assert len(saagie.logins) == 2
+
+    asyncio.run(scene(), debug=True)
+    assert not watcher._tasks
