@@ -63,18 +63,24 @@ class JobInstance:
 
     @classmethod
     def from_answer(cls, row: Mapping[str, Any]) -> JobInstance:
-        """Read the fragment ``WatchedInstance``; whatever is null reads as UNKNOWN or None."""
+        """Read the fragment ``WatchedInstance``; whatever is null reads as UNKNOWN or None.
+
+        :raises TypeError: where a field is of another kind than the schema's.
+        """
         history = row.get("history") or {}
         current = history.get("currentStatus") or {}
         moments = [record["recordAt"] for record in history.get("statuses") or () if record and record.get("recordAt")]
         run_trigger = row.get("runTrigger") or {}
         variables = row.get("executionVariablesOutput")
+        number, status, reason = row.get("number"), current.get("status") or "UNKNOWN", current.get("reason")
+        if not (isinstance(status, str) and isinstance(reason, str | None) and isinstance(number, int | None)):
+            raise TypeError("an instance's status, reason or number is of another kind than the schema's")
         return cls(
             id=str(row.get("id")),
-            number=row.get("number"),
+            number=number,
             job_id=row.get("jobId"),
-            status=current.get("status") or "UNKNOWN",
-            reason=current.get("reason"),
+            status=status,
+            reason=reason,
             details=current.get("details"),
             start_time=row.get("startTime"),
             end_time=row.get("endTime"),

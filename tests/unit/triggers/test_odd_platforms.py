@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.client.async_session import AsyncSession
@@ -21,6 +24,8 @@ from tests.unit.triggers.small_saagie import connection, instance, row, small_sa
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "8"))
 
 
 def test_of_many_who_find_their_token_gone_one_tries_the_refused_login(play: Callable[..., None]) -> None:
@@ -67,6 +72,49 @@ def test_a_session_that_was_closed_opens_no_connection_any_more(play: Callable[.
         assert s.saagie.stopped == []
 
     play(scene)
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "RUNNING", "SUCCEEDED", "x", "2026"])
+JUNK = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner))
+ODD_ROWS = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": SCALARS,
+        "number": JUNK,
+        "jobId": JUNK,
+        "startTime": JUNK,
+        "endTime": JUNK,
+        "history": JUNK
+        | st.fixed_dictionaries(
+            {"currentStatus": JUNK | st.fixed_dictionaries({"status": JUNK, "reason": JUNK, "details": JUNK})}
+        ),
+        "runTrigger": JUNK | st.fixed_dictionaries({"__typename": JUNK, "author": JUNK}),
+        "stopTrigger": JUNK | st.fixed_dictionaries({"author": JUNK}),
+    },
+)
+ODD_BODIES = st.fixed_dictionaries({"data": JUNK}, optional={"errors": JUNK}) | JUNK
+
+
+@given(odd=ODD_ROWS, body=ODD_BODIES)
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_junk_in_an_answer_ends_nobody(play: Callable[..., None], odd: dict[str, Any], body: Any) -> None:
+    def refuse(asked: Any) -> web.Response | None:
+        if 20 < asked.at < 40:
+            return web.json_response(body)
+        if 50 < asked.at < 80 and asked.operation == "watchInstances":
+            told = {f"i{n}": {**row("RUNNING", age=HOUR), "id": one} for n, one in enumerate(asked.ids)}
+            odd_ones = {f"i{n}": {**told[f"i{n}"], **odd} for n, one in enumerate(asked.ids) if one == instance(1)}
+            return web.json_response({"data": told | odd_ones})
+        return None
+
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = refuse
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 150 else "FAILED", age=HOUR)
+        one, two = (s.wait_for(n, stream_logs=True) for n in (1, 2))
+        assert isinstance(await two.verdict(), Ended)
+        assert isinstance(await one.verdict(), Ended)
+
+    play(scene, debug=False, loop=TimelessLoop)
 
 
 @pytest.mark.parametrize("turns", range(6))
