@@ -118,15 +118,16 @@ class SaagieJobInstanceTrigger(BaseTrigger):
         from airflow_provider_saagie.triggers import watcher
 
         try:
-            checks.identifier("instance_id", self.instance_id)
+            instance_id = checks.identifier("instance_id", self.instance_id)
         except SaagieError as error:
             return InstanceEvent(
                 "error", str(self.instance_id), str(error), self.job_id, self.project_id, self.owned, error_kind="api"
             )
         waiter = self._waiter()
+        waiter.instance_id = instance_id  # as the platform writes it
         verdict = await watcher.wait(self.saagie_conn_id, waiter, deadline=self.deadline)
         if self.task_instance is not None:  # not where it runs in a worker
-            await asyncio.sleep(max(self._until_logged(waiter), self.deferred_at + SOONEST_EVENT - time.time()))
+            await asyncio.sleep(max(self._until_logged(waiter), self._until_heard_of()))
         return self._event_of(verdict, waiter)
 
     @staticmethod
@@ -137,6 +138,10 @@ class SaagieJobInstanceTrigger(BaseTrigger):
         that it has not read by then land in its own log (seen on Airflow 3.3.2; apache/airflow#66158).
         """
         return 0.0 if waiter.last_line_at is None else LOG_LAG - (time.monotonic() - waiter.last_line_at)
+
+    def _until_heard_of(self) -> float:
+        """Give the seconds until Airflow has surely heard of the deferral, which another machine's clock has timed."""
+        return min(SOONEST_EVENT, self.deferred_at + SOONEST_EVENT - time.time())
 
     def _waiter(self) -> Waiter:
         from airflow_provider_saagie.triggers.waiter import Waiter

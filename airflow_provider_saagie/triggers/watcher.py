@@ -146,11 +146,13 @@ async def stop(conn_id: str, waiter: Waiter) -> None:
             finally:
                 poller.connection.stops_under_way -= 1
     except (SaagieError, TimeoutError) as error:
+        problem = poller.connection.problem if poller else None
+        late = problem.error if problem else f"Saagie did not answer within {STOP_LIMIT:.0f} s"
         waiter.say(
             logging.WARNING,
             "The stop failed, so that the instance may go on: %s (%s)",
             poller.connection.link(waiter) if poller else waiter.link(None),
-            error if isinstance(error, SaagieError) else f"Saagie did not answer within {STOP_LIMIT:.0f} s",
+            error if isinstance(error, SaagieError) else late,
         )
     else:
         waiter.say(logging.INFO, "Saagie was asked to stop it.")

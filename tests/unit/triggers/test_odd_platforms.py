@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.client.async_session import AsyncSession
 from airflow_provider_saagie.exceptions import SaagieConnectionError
 from airflow_provider_saagie.triggers import watcher
+from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
 from airflow_provider_saagie.triggers.waiter import Ended, Verdict, Waiter
 from tests.unit.triggers.recorded import Recorder
 from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
@@ -41,6 +43,32 @@ def test_of_many_who_find_their_token_gone_one_tries_the_refused_login(play: Cal
         await all_leave(waiting)
 
     play(scene, debug=False)
+
+
+@pytest.mark.parametrize("ahead", [600.0, -600.0])
+def test_an_event_is_not_late_because_clocks_differ(play: Callable[..., None], ahead: float) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("SUCCEEDED")
+
+        class Recorded(SaagieJobInstanceTrigger):
+            log = Recorder()  # type: ignore[assignment]
+            task_instance = object()  # type: ignore[assignment]
+
+        trigger = Recorded(saagie_conn_id=s.conn_id, instance_id=instance(1), deferred_at=time.time() + ahead)
+        events = [event.payload["status"] async for event in trigger.run()]
+        assert events == ["success"]
+        assert s.saagie.now() < 10
+
+    play(scene)
+
+
+def test_a_stop_over_a_connection_that_cannot_be_used_says_why(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.conn_id = "saagie_nowhere"
+        (line,) = await s.stop(1)
+        assert "saagie_nowhere" in line, line
+
+    play(scene)
 
 
 @pytest.mark.parametrize("charset", ["rot13", "hex", "nonsense", "utf-16"])
