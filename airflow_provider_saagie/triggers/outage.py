@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from airflow_provider_saagie.exceptions import SaagieError
@@ -16,6 +17,8 @@ __all__ = ["Outage"]
 
 NOT_WORTH_A_LINE = 3.0
 """Seconds of a first pause about which nobody is told: a connection that was closed while idle, say."""
+AT_A_TIME = 50
+"""Waiters after whose lines others may use the loop: ten thousand lines at once would hold up all triggers."""
 
 
 @dataclass
@@ -63,7 +66,7 @@ class Outage:
         if self._trouble and self._trouble.told:
             _tell(waiter, self._trouble.reading)
 
-    def begins(self, reading: Away | Denied) -> None:
+    async def begins(self, reading: Away | Denied) -> None:
         """Note that a try has failed: the first one, or one more.
 
         :param reading: what is wrong.
@@ -80,13 +83,13 @@ class Outage:
         trouble.next_try = now + pause
         if not trouble.told and (trouble.attempts > 1 or pause > NOT_WORTH_A_LINE):
             trouble.told = True
-            for waiter in self._waiters:
+            async for waiter in self._some_at_a_time():
                 _tell(waiter, reading)
         if isinstance(reading, Denied) and now - trouble.since >= rounds.PATIENCE:
-            self._give_up(trouble, reading.error)
+            await self._give_up(trouble, reading.error)
 
-    def _give_up(self, trouble: Trouble, error: SaagieError) -> None:
-        for waiter in list(self._waiters):
+    async def _give_up(self, trouble: Trouble, error: SaagieError) -> None:
+        async for waiter in self._some_at_a_time():
             if waiter.endless or _now() - max(trouble.since, waiter.joined) < rounds.PATIENCE:
                 continue
             link = self._connection.link(waiter)
@@ -100,13 +103,19 @@ class Outage:
         if all(waiter.verdict.done() for waiter in self._waiters):
             self._trouble = None
 
-    def ends(self) -> None:
+    async def ends(self) -> None:
         """Note that Saagie has answered."""
         trouble, self._trouble = self._trouble, None
         if trouble and trouble.told:
-            for waiter in self._waiters:
+            async for waiter in self._some_at_a_time():
                 if not waiter.quiet:
                     waiter.say(logging.INFO, "Saagie answers again, after %.0f s.", _now() - trouble.since)
+
+    async def _some_at_a_time(self) -> AsyncIterator[Asked]:
+        for n, waiter in enumerate(list(self._waiters), start=1):
+            yield waiter
+            if n % AT_A_TIME == 0:
+                await asyncio.sleep(0)
 
 
 def _now() -> float:

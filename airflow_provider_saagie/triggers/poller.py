@@ -132,7 +132,7 @@ class Poller:
         if not pausing and (self._outage.is_on or not self.connection.is_open):
             await self.connection.refresh()
             if self.connection.problem:
-                self._outage.begins(self.connection.problem)
+                await self._outage.begins(self.connection.problem)
         if not self.connection.is_open:
             return [], None
         if pausing:
@@ -173,7 +173,7 @@ class Poller:
                 continue
             # A login that is refused may have been mended in Airflow already.
             if self._outage.is_on or isinstance(trouble, Away) or not await self.connection.refresh(at_once=True):
-                self._outage.begins(trouble)
+                await self._outage.begins(trouble)
             return
 
     async def _ask(self, question: Question[Any], batch: Sequence[Asked]) -> Away | Denied | None:
@@ -200,7 +200,7 @@ class Poller:
         self._meter.count(requests=1, asked=len(batch), errors=_errors(reading))
         match reading:
             case Rows(rows=rows):
-                self._outage.ends()
+                await self._outage.ends()
                 tally.largest_accepted = max(tally.largest_accepted, len(batch))
                 self._apply_all(batch, rows, known, asked_at)
                 return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
@@ -98,7 +99,8 @@ class Asked:
     def say(self, level: int, message: str, *args: Any) -> None:
         """Log a line into the waiter's own log, from wherever."""
         if not self.left:
-            self.context.run(self.log.log, level, message, *args)
+            with suppress(Exception):  # a log that takes no line must not end the waiting of all others
+                self.context.run(self.log.log, level, message, *args)
             self.last_line_at = time.monotonic()
 
     def settle(self, verdict: Verdict) -> None:

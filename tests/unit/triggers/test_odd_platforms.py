@@ -85,6 +85,23 @@ def test_an_odd_charset_is_an_odd_answer(play: Callable[..., None], charset: str
     play(scene)
 
 
+def test_a_log_that_takes_no_line_concerns_its_waiter_only(play: Callable[..., None]) -> None:
+    class Broken(Recorder):
+        def log(self, *_: Any, **__: Any) -> None:
+            raise OSError("no space left on device")
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 100 else "SUCCEEDED", age=HOUR)
+        s.saagie.log_of = lambda _, at: [("STDOUT", "line")] * int(at)
+        s.saagie.refuse = lambda asked: web.Response(status=503) if 30 < asked.at < 60 else None
+        one, two = s.wait_for(1, stream_logs=True), s.wait_for(2, stream_logs=True)
+        one.waiter.log = Broken()
+        assert await all_end([two])
+        await one.verdict()
+
+    play(scene)
+
+
 def test_a_session_that_was_closed_opens_no_connection_any_more(play: Callable[..., None]) -> None:
     """A log may still be read over it, since the watcher closes it where the connection was edited in Airflow."""
 
@@ -205,3 +222,36 @@ def test_two_loops_have_a_watcher_each(loaded: None, monkeypatch: pytest.MonkeyP
 
     asyncio.run(scene(), debug=True)
     assert not watcher._tasks
+
+
+class Turns(Recorder):
+    """Counts the lines that come while nobody else has the loop."""
+
+    in_a_turn = most = 0
+
+    def log(self, *args: Any, **more: Any) -> None:
+        super().log(*args, **more)
+        if self.in_a_turn == 0:
+            asyncio.get_running_loop().call_soon(self._turn_is_over)
+        self.in_a_turn += 1
+        self.most = max(self.most, self.in_a_turn)
+
+    def _turn_is_over(self) -> None:
+        self.in_a_turn = 0
+
+
+def test_thousands_of_lines_about_an_outage_do_not_hold_up_the_loop(play: Callable[..., None]) -> None:
+    many, log = 2_000, Turns()
+
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: web.Response(status=503) if 20 < asked.at < 60 else None
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        waiting = [s.wait_for(n) for n in range(1, many + 1)]
+        for one in waiting:
+            one.waiter.log = log
+        await asyncio.sleep(120)
+        assert len(log.lines) == 2 * many
+        assert log.most <= 100
+        await all_leave(waiting)
+
+    play(scene, debug=False, loop=TimelessLoop)
