@@ -24,7 +24,14 @@ from airflow_provider_saagie.triggers.metrics import Meter
 from airflow_provider_saagie.triggers.outage import Outage
 from airflow_provider_saagie.triggers.questions import QUESTIONS, Question, question_of
 from airflow_provider_saagie.triggers.rounds import Away, Denied, RowError, Rows, TooMuch
-from airflow_provider_saagie.triggers.schedule import NOT_SCHEDULED, Schedule, interval, next_but_not_soon, next_tick
+from airflow_provider_saagie.triggers.schedule import (
+    NOT_SCHEDULED,
+    TAKEN_EARLY,
+    Schedule,
+    interval,
+    next_but_not_soon,
+    next_tick,
+)
 from airflow_provider_saagie.triggers.waiter import Asked, Ended, StillOnItsWay, Waiter
 
 if TYPE_CHECKING:
@@ -38,6 +45,8 @@ LARGEST_BATCH = 100
 REQUESTS_AT_A_TIME = 4
 GATHERING = 0.1
 """Seconds in which waiters that come together, or whose deadlines do, are gathered into one request."""
+LONGEST_DOUBT = 60.0
+"""Seconds after which a null, an error or an UNKNOWN is looked at once more, however long the interval is."""
 
 
 @dataclass
@@ -140,7 +149,7 @@ class Poller:
         sizes = self._batch_sizes.values()
         # In an outage one batch goes ahead, to see whether Saagie is back.
         at_most = min(sizes) if self._outage.is_on else REQUESTS_AT_A_TIME * max(sizes)
-        due, since = self._schedule.take(_now() + GATHERING / 2, at_most)
+        due, since = self._schedule.take(_now() + TAKEN_EARLY, at_most)
         return urgent + due, since
 
     def _next_time(self) -> float:
@@ -279,7 +288,8 @@ class Poller:
         doubtful = waiter.nulls or waiter.error_since is not None or waiter.unknown_since is not None
         age = rounds.age_of(waiter, now, time.time())
         slow = doubtful or waiter.of_feed
-        seconds = waiter.poll_interval if slow else interval(age, waiter.poll_interval)
+        slowly = waiter.poll_interval if waiter.of_feed else min(waiter.poll_interval, LONGEST_DOUBT)
+        seconds = slowly if slow else interval(age, waiter.poll_interval)
         waiter.is_steady = not slow and seconds == waiter.poll_interval
         due = next_but_not_soon(now, seconds) if slow else next_tick(now, seconds)
         self._schedule.put(waiter, due, seconds)

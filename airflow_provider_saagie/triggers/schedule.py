@@ -9,13 +9,26 @@ from collections.abc import Iterator
 
 from airflow_provider_saagie.triggers.waiter import Asked
 
-__all__ = ["EARLY", "NOT_SCHEDULED", "Schedule", "interval", "next_but_not_soon", "next_tick"]
+__all__ = [
+    "EARLY",
+    "FINEST_GRID",
+    "NOT_SCHEDULED",
+    "TAKEN_EARLY",
+    "Schedule",
+    "interval",
+    "next_but_not_soon",
+    "next_tick",
+]
 
-STEPS = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0)
+STEPS = (1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0)
 SHARE_OF_AGE = 0.1
 NOT_SCHEDULED = math.inf
+TAKEN_EARLY = 0.05
+"""Seconds before its tick in which a waiter is asked for already, together with others."""
 EARLY = 0.06
-"""Seconds before its tick in which a waiter may be asked for already, together with others."""
+"""Seconds before a tick in which it counts as over: a little more, so that nobody is asked for twice for one tick."""
+FINEST_GRID = 4 * EARLY
+"""Seconds of the shortest interval that has a grid: of a shorter one, what is taken early would be too large a part."""
 
 
 class Schedule:
@@ -132,7 +145,9 @@ def next_tick(now: float, seconds: float) -> float:
     :param now: the loop's time; a tick that is nearer than what is taken early counts as over.
     :param seconds: the interval.
     """
-    return (math.floor((now + min(EARLY, seconds / 4)) / seconds) + 1) * seconds
+    if seconds < FINEST_GRID:
+        return now + seconds + TAKEN_EARLY
+    return (math.floor((now + EARLY) / seconds) + 1) * seconds
 
 
 def next_but_not_soon(now: float, seconds: float) -> float:
@@ -141,5 +156,7 @@ def next_but_not_soon(now: float, seconds: float) -> float:
     :param now: the loop's time.
     :param seconds: the interval.
     """
+    if seconds < FINEST_GRID:
+        return next_tick(now, seconds)
     step = seconds / 2
     return math.floor((now + seconds) / step) * step

@@ -62,6 +62,39 @@ def test_an_event_is_not_late_because_clocks_differ(play: Callable[..., None], a
     play(scene)
 
 
+@pytest.mark.parametrize("interval", [0.05, 0.1, 0.2, 0.3])
+def test_a_tiny_interval_is_kept_not_undercut(play: Callable[..., None], interval: float) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.latency = 0.005
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        one = s.wait_for(1, poll_interval=interval)
+        await asyncio.sleep(5)
+        s.saagie.asked.clear()
+        await asyncio.sleep(10)
+        assert len(s.saagie.looks) <= 10 / interval * 1.1
+        await one.leave()
+
+    play(scene, loop=TimelessLoop)
+
+
+def test_one_null_is_looked_at_again_within_a_minute_whatever_the_interval(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: None if at < 4 else row("SUCCEEDED")
+        assert isinstance(await s.wait_for(1, poll_interval=3600).verdict(), Ended)
+        assert s.saagie.now() < 65
+
+    play(scene)
+
+
+def test_a_long_interval_is_grown_into(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 1200 else "SUCCEEDED", age=at)
+        assert isinstance(await s.wait_for(1, poll_interval=3600).verdict(), Ended)
+        assert s.saagie.now() < 1200 * 1.25
+
+    play(scene)
+
+
 def test_a_stop_over_a_connection_that_cannot_be_used_says_why(play: Callable[..., None]) -> None:
     async def scene(s: Scene) -> None:
         s.conn_id = "saagie_nowhere"

@@ -14,7 +14,14 @@ from airflow_provider_saagie.client.settings import read_settings
 from airflow_provider_saagie.exceptions import SaagieAuthError, SaagieConnectionError
 from airflow_provider_saagie.triggers.questions import INSTANCES
 from airflow_provider_saagie.triggers.rounds import Away, Denied, RowError, Rows, TooMuch, pause, read
-from airflow_provider_saagie.triggers.schedule import EARLY, interval, next_but_not_soon, next_tick
+from airflow_provider_saagie.triggers.schedule import (
+    EARLY,
+    FINEST_GRID,
+    TAKEN_EARLY,
+    interval,
+    next_but_not_soon,
+    next_tick,
+)
 from tests.unit.triggers.small_saagie import instance, row
 
 SETTINGS = read_settings(
@@ -132,14 +139,23 @@ def test_an_interval_never_exceeds_the_one_asked_for(age: float, poll_interval: 
     assert interval(1e7, poll_interval) == poll_interval
 
 
-@given(now=st.floats(0, 1e7), seconds=st.floats(0.05, 3600))
+GRID = st.floats(FINEST_GRID, 3600)
+
+
+@given(now=st.floats(0, 1e7), seconds=GRID)
 def test_the_next_tick_is_neither_one_that_was_taken_early_nor_far_off(now: float, seconds: float) -> None:
     tick = next_tick(now, seconds)
-    assert min(EARLY, seconds / 4) * 0.99 <= tick - now <= (seconds + EARLY) * 1.01
+    assert EARLY * 0.99 <= tick - now <= (seconds + EARLY) * 1.01
     assert next_tick(tick, seconds) - tick == pytest.approx(seconds, rel=1e-6)
-    assert next_tick(tick - min(EARLY, seconds / 4) * 0.9, seconds) == next_tick(tick, seconds)
+    assert next_tick(tick - EARLY * 0.9, seconds) == next_tick(tick, seconds)
 
 
-@given(now=st.floats(0, 1e7), seconds=st.floats(0.05, 3600))
+@given(now=st.floats(0, 1e7), seconds=GRID)
 def test_what_is_not_to_be_soon_is_half_an_interval_off_at_least_a_whole_at_most(now: float, seconds: float) -> None:
     assert seconds * 0.499 <= next_but_not_soon(now, seconds) - now <= seconds * 1.001
+
+
+@given(now=st.floats(0, 1e7), seconds=st.floats(0.05, FINEST_GRID, exclude_max=True))
+def test_an_interval_too_short_for_a_grid_lies_between_two_looks(now: float, seconds: float) -> None:
+    for due in (next_tick(now, seconds), next_but_not_soon(now, seconds)):
+        assert due - TAKEN_EARLY - now == pytest.approx(seconds, abs=1e-6)
