@@ -9,10 +9,12 @@ from itertools import islice
 from typing import Any
 
 from airflow_provider_saagie import job_log
-from airflow_provider_saagie.client import outcomes
+from airflow_provider_saagie.client import core, outcomes
 from airflow_provider_saagie.client.documents import watch_logs_text
 from airflow_provider_saagie.client.logs import LogLine
+from airflow_provider_saagie.exceptions import SaagieAuthError, SaagieError
 from airflow_provider_saagie.triggers import rounds
+from airflow_provider_saagie.triggers.batch_size import BatchSize
 from airflow_provider_saagie.triggers.connection import Connection
 from airflow_provider_saagie.triggers.metrics import Meter
 from airflow_provider_saagie.triggers.waiter import Waiter
@@ -42,7 +44,7 @@ class LogFollower:
         self._meter = meter
         self._wanted: dict[Waiter, None] = {}
         self._wake = asyncio.Event()
-        self._batch_size = LARGEST_BATCH
+        self._batch_size = BatchSize(LARGEST_BATCH)
 
     def follow(self, waiter: Waiter) -> None:
         """Read a log on from what was shown, soon; nothing where the waiter shows none, or has shown enough.
@@ -71,7 +73,7 @@ class LogFollower:
                 self._wake.clear()
                 await self._wake.wait()
                 await asyncio.sleep(GATHERING)
-            taken = list(islice(self._wanted, self._batch_size))
+            taken = list(islice(self._wanted, self._batch_size.at(_now())))
             for waiter in taken:
                 del self._wanted[waiter]
             batch = [waiter for waiter in taken if not waiter.left]
@@ -96,8 +98,11 @@ class LogFollower:
         )
         smaller = too_much and len(batch) > 1
         if smaller:
-            self._batch_size = (len(batch) + 1) // 2
-        await asyncio.sleep(PAUSE_AFTER_TROUBLE)
+            self._batch_size.shrink((len(batch) + 1) // 2, _now())
+        if isinstance(outcome, SaagieAuthError):  # one refused login is enough
+            self._wanted.clear()
+            return
+        await asyncio.sleep(_pause(outcome))
         for waiter in batch:  # the others are read again in the poller's next round
             if smaller or waiter.drained:
                 self.follow(waiter)
@@ -105,7 +110,9 @@ class LogFollower:
     async def _show(self, waiter: Waiter, answer: object, error: Mapping[str, Any] | None, limit: int) -> None:
         content = answer.get("content") if isinstance(answer, Mapping) else None
         rows = content if isinstance(content, list) else []
-        if error and not rows and not waiter.log_trouble_told:
+        if error and not rows and waiter.drained:
+            waiter.say(logging.WARNING, "%s", job_log.not_all_read(self._connection.link(waiter)))
+        elif error and not rows and not waiter.log_trouble_told:
             waiter.log_trouble_told = True
             told = rounds.meant(OPERATION, error, self._connection.settings)
             waiter.say(logging.WARNING, "The job's log can't be read for now. %s", told)
@@ -128,6 +135,15 @@ class LogFollower:
         """Say that all is shown, to one whose end is known."""
         if waiter.drained and waiter not in self._wanted and not waiter.drained.done():
             waiter.drained.set_result(None)
+
+
+def _pause(outcome: outcomes.Outcome | SaagieError) -> float:
+    asked = core.retry_after(outcome) if isinstance(outcome, outcomes.Refused) else None
+    return min(max(PAUSE_AFTER_TROUBLE, asked or 0.0), rounds.LONGEST_RETRY_AFTER)
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _line(row: object) -> LogLine:

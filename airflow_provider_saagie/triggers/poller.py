@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_saagie.client.instances import JobInstance
 from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.triggers import rounds
+from airflow_provider_saagie.triggers.batch_size import BatchSize
 from airflow_provider_saagie.triggers.connection import Connection
 from airflow_provider_saagie.triggers.job_feed import JobFeed, JobPage
 from airflow_provider_saagie.triggers.log_follower import LogFollower
@@ -74,7 +75,7 @@ class Poller:
         self._last_looks: list[Asked] = []
         self._wake = asyncio.Event()
         self._sound_at = float("-inf")
-        self._batch_sizes = {question.operation: LARGEST_BATCH for question in QUESTIONS}
+        self._batch_sizes = {question.operation: BatchSize(LARGEST_BATCH) for question in QUESTIONS}
 
     def add(self, waiter: Asked) -> None:
         """Begin to ask about somebody's instance or job."""
@@ -146,7 +147,7 @@ class Poller:
             return [], None
         if pausing:
             return urgent, None
-        sizes = self._batch_sizes.values()
+        sizes = [size.at(_now()) for size in self._batch_sizes.values()]
         # In an outage one batch goes ahead, to see whether Saagie is back.
         at_most = min(sizes) if self._outage.is_on else REQUESTS_AT_A_TIME * max(sizes)
         due, since = self._schedule.take(_now() + TAKEN_EARLY, at_most)
@@ -170,7 +171,7 @@ class Poller:
             for batch in _batches(
                 question,
                 [waiter for waiter in waiters if question_of(waiter) is question],
-                self._batch_sizes[question.operation],
+                self._batch_sizes[question.operation].at(_now()),
             )
         ]
         for group in _cut(batches, 1 if self._outage.is_on else REQUESTS_AT_A_TIME):
@@ -191,8 +192,7 @@ class Poller:
         if trouble:
             return trouble
         if not tally.culprits and tally.largest_accepted < len(batch):
-            size = min(self._batch_sizes[question.operation], tally.largest_accepted)
-            self._batch_sizes[question.operation] = size
+            self._batch_sizes[question.operation].shrink(tally.largest_accepted, _now())
         for waiter, error in tally.culprits:
             waiter.asked_alone = True
             patience = rounds.SHORT_PATIENCE if tally.largest_accepted or len(self.waiters) > 1 else rounds.PATIENCE

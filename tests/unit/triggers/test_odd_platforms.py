@@ -135,6 +135,54 @@ def test_a_log_that_takes_no_line_concerns_its_waiter_only(play: Callable[..., N
     play(scene)
 
 
+def test_a_log_whose_last_lines_cannot_be_read_says_so(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        def refuse(asked: Any) -> web.Response | None:
+            fails = asked.operation == "watchLogs" and not 20 < asked.at < 60
+            error = {"message": "no log", "path": ["l0"]}
+            return web.json_response({"data": {"l0": None}, "errors": [error]}) if fails else None
+
+        s.saagie.refuse = refuse
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 100 else "SUCCEEDED", age=HOUR)
+        s.saagie.log_of = lambda _, at: [("STDOUT", f"line {n}") for n in range(int(at) // 10)]
+        one = s.wait_for(1, stream_logs=True)
+        assert await all_end([one])
+        assert "could not be read" in one.log.lines[-1]
+
+    play(scene)
+
+
+def test_logs_keep_to_retry_after_too(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        def refuse(asked: Any) -> web.Response | None:
+            busy = asked.operation == "watchLogs" and asked.at < 60
+            return web.Response(status=429, headers={"Retry-After": "100"}) if busy else None
+
+        s.saagie.refuse = refuse
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        s.saagie.log_of = lambda *_: [("STDOUT", "line")]
+        one = s.wait_for(1, stream_logs=True)
+        await asyncio.sleep(150)
+        first, second, *_ = [asked.at for asked in s.saagie.asked if asked.operation == "watchLogs"]
+        assert second - first >= 100
+        assert one.log.lines == ["[job] line"]
+        await one.leave()
+
+    play(scene)
+
+
+def test_a_size_that_worked_once_is_no_limit_for_ever(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: web.Response(status=413) if asked.at < 60 and len(asked.ids) > 9 else None
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        waiting = [s.wait_for(n) for n in range(1, 101)]
+        await asyncio.sleep(2 * HOUR)
+        assert len(s.saagie.looks[-1].ids) == 100
+        await all_leave(waiting)
+
+    play(scene, debug=False, loop=TimelessLoop)
+
+
 def test_a_session_that_was_closed_opens_no_connection_any_more(play: Callable[..., None]) -> None:
     """A log may still be read over it, since the watcher closes it where the connection was edited in Airflow."""
 
