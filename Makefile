@@ -4,6 +4,9 @@
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 VENV := .venv
+# The site is built without Airflow, by what docs/requirements.txt pins.
+DOCS_VENV := .venv-docs
+SITE ?= docs/_build
 # Which older Airflow `make test-oldest` takes: one that tests/oldest/ has pins for.
 AIRFLOW ?= 3.0.0
 # Which versions of what we depend on `make test-bounds` takes.
@@ -14,10 +17,10 @@ INSTALL := $(RUN) -m pip install -qq --disable-pip-version-check --no-input -c c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo up down cluster cluster-down chaos test test-airflow test-oldest test-bounds check release bench bench-polling \
-	contract docs
+	contract docs docs-pictures
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## run a Saagie job from a real Airflow, against a local Saagie; stops everything at the end
 	@$(RUN) -m scripts.demo $(if $(RECORD),--record $(RECORD))
@@ -83,10 +86,15 @@ bench-polling: $(VENV)/.installed-dev ## what waiting for 10,000 runs costs, bes
 contract: $(VENV)/.installed ## check on a real platform what we assume (SAAGIE_URL=... SAAGIE_LOGIN=... SAAGIE_PASSWORD=...)
 	@$(RUN) -m scripts.contract
 
-docs: $(VENV)/.installed-dev ## make the pictures in the docs anew
+docs: $(DOCS_VENV)/.installed ## build the docs as a site, and say where it is; a warning is an error
+	@$(DOCS_VENV)/bin/python -m sphinx -b html -d $(SITE)/doctrees -W --keep-going -n -E -q docs $(SITE)/html
+	@echo "Open $(SITE)/html/index.html"
+
+docs-pictures: $(VENV)/.installed-dev ## make the pictures in the docs anew
 	@$(RUN) -m docs.make_pictures
 	@$(RUN) -m docs.emulator_pictures
 	@$(RUN) -m docs.draw_states
+	@$(RUN) -m docs.draw_how
 
 $(RUN):
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found." >&2; exit 1; }
@@ -104,4 +112,11 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(RUN)
 
 $(VENV)/.installed-cluster: $(VENV)/.installed
 	@$(INSTALL) -e '.[emulator,cluster]'
+	@touch $@
+
+$(DOCS_VENV)/.installed: docs/requirements.txt
+	@echo "Installing what builds the docs into $(DOCS_VENV) (once; some seconds) ..."
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed; none was found." >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(DOCS_VENV)
+	@$(DOCS_VENV)/bin/python -m pip install -qq --disable-pip-version-check --no-input -r docs/requirements.txt
 	@touch $@

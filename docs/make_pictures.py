@@ -1,4 +1,4 @@
-"""`make docs`: make the pictures in the docs anew, from the demo, a real Airflow and a local Saagie."""
+"""`make docs-pictures`: make the pictures in the docs anew, from the demo, a real Airflow and a local Saagie."""
 
 from __future__ import annotations
 

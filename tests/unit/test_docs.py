@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,6 +21,7 @@ from airflow_provider_saagie.connection_form import EXTRA_FIELDS
 from airflow_provider_saagie.exceptions import SaagieValidationError
 from airflow_provider_saagie.operators import saagie as operators
 from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
+from docs import draw_how
 from tests.unit.operators.conftest import airflow_db, run_dag  # noqa: F401 - fixtures, found here by their names
 
 if TYPE_CHECKING:
@@ -29,10 +31,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 README = ROOT / "README.md"
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("[!_]*/*.md")])
 DOCUMENTED: list[type] = [*(getattr(operators, name) for name in operators.__all__), SaagieJobInstanceSensor]
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
-FENCE = re.compile(r"^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+QUOTED = re.compile(r"^<!-- from (?P<path>\S+) -->\n```\w*\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+FENCE = re.compile(r"^```(?P<language>[^\n`]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 PATHS = ("airflow_provider_saagie/", "docs/", "example_dags/", "scripts/", "tests/")
 LINES_OF_THE_DAG = 10
 YET_TO_COME = {"contract"}
@@ -206,6 +209,24 @@ def test_the_table_of_an_operators_parameters_is_its_signature(operator: type) -
     }
     rows = table(section(ROOT / "docs" / "operators.md", f"## {operator.__name__}"), "Parameter")
     assert {name: default for name, default, _ in rows} == expected
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_names_its_file_is_cut_from_it(page: Path) -> None:
+    for quoted in QUOTED.finditer(text_of(page)):
+        file = (ROOT / quoted["path"]).read_text(encoding="utf-8")
+        assert any(indent(quoted["code"], " " * depth) in file for depth in (0, 4)), quoted["code"]
+
+
+def test_what_the_guides_show_is_cut_from_what_tests_run() -> None:
+    for page in (*(ROOT / "docs" / "guides").glob("*.md"), ROOT / "docs" / "moving.md"):
+        assert len(blocks(page, "python")) == len(list(QUOTED.finditer(text_of(page)))), page.name
+
+
+@pytest.mark.parametrize("name", draw_how.ALL)
+def test_a_drawn_picture_is_what_its_program_draws(name: str) -> None:
+    kept = (draw_how.PICTURES / f"{name}.svg").read_text(encoding="utf-8")
+    assert kept == draw_how.ALL[name]().svg(), "python -m docs.draw_how draws it anew"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -61,12 +61,14 @@ class TaskResult:
 def run_dag(airflow_db: None, emulator: EmulatorProcess) -> Callable[[DAG], dict[str, TaskResult]]:
     """A function that runs a DAG against the emulator, and tells how its tasks ended."""
 
-    def run(dag: DAG) -> dict[str, TaskResult]:
-        with _airflows_own_warnings():
-            return _run(dag)
-
     os.environ["AIRFLOW_CONN_SAAGIE_DEFAULT"] = connection(emulator)
-    return run
+    return run_quietly
+
+
+def run_quietly(dag: DAG) -> dict[str, TaskResult]:
+    """Run a DAG against the Saagie that the environment names, and tell how its tasks ended."""
+    with _airflows_own_warnings():
+        return _run(dag)
 
 
 def connection(emulator: EmulatorProcess, **changes: Any) -> str:
