@@ -102,6 +102,11 @@ class Connection:
             await old.close()
         return True
 
+    def forget_token(self) -> None:
+        """Log in anew before the next question: a right that was given back may need a new token."""
+        if self._session:
+            self._session.forget_token()
+
     async def close(self) -> None:
         """Close the session."""
         if self._session:

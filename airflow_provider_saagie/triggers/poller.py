@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider_saagie.client.instances import JobInstance
@@ -23,7 +24,7 @@ from airflow_provider_saagie.triggers.job_feed import JobFeed, JobPage
 from airflow_provider_saagie.triggers.log_follower import LogFollower
 from airflow_provider_saagie.triggers.metrics import Meter
 from airflow_provider_saagie.triggers.outage import Outage
-from airflow_provider_saagie.triggers.questions import QUESTIONS, Question, question_of
+from airflow_provider_saagie.triggers.questions import INSTANCES, QUESTIONS, Question, question_of
 from airflow_provider_saagie.triggers.rounds import Away, Denied, RowError, Rows, TooMuch
 from airflow_provider_saagie.triggers.schedule import (
     NOT_SCHEDULED,
@@ -52,10 +53,19 @@ LONGEST_DOUBT = 60.0
 
 @dataclass
 class Tally:
-    """What halving a refused batch has found so far."""
+    """What halving a refused batch, or a whole round, has found so far.
+
+    :param largest_accepted: how many were asked for in the largest document that was taken.
+    :param culprits: whose document was refused though it asked for nobody else, and how.
+    """
 
     largest_accepted: int = 0
     culprits: list[tuple[Asked, SaagieError]] = field(default_factory=list)
+
+    def add(self, other: Tally) -> None:
+        """Take in what another has found."""
+        self.largest_accepted = max(self.largest_accepted, other.largest_accepted)
+        self.culprits += other.culprits
 
 
 class Poller:
@@ -74,7 +84,6 @@ class Poller:
         self._schedule = Schedule()
         self._last_looks: list[Asked] = []
         self._wake = asyncio.Event()
-        self._sound_at = float("-inf")
         self._batch_sizes = {question.operation: BatchSize(LARGEST_BATCH) for question in QUESTIONS}
 
     def add(self, waiter: Asked) -> None:
@@ -165,6 +174,7 @@ class Poller:
                 await self._wake.wait()
 
     async def _round(self, waiters: list[Asked], since: float | None) -> None:
+        waiters = waiters + self._witness(waiters)
         batches = [
             batch
             for question in QUESTIONS
@@ -174,28 +184,48 @@ class Poller:
                 self._batch_sizes[question.operation].at(_now()),
             )
         ]
+        found = Tally()
+        trouble: Away | Denied | None = None
         for group in _cut(batches, 1 if self._outage.is_on else REQUESTS_AT_A_TIME):
             lag = _now() - since if since is not None else 0.0
             self._meter.count(lag=lag)
-            troubles = await asyncio.gather(*(self._ask(question, batch) for question, batch in group))
+            troubles = await asyncio.gather(*(self._ask(question, batch, found) for question, batch in group))
             trouble = next((trouble for trouble in troubles if trouble), None)
-            if trouble is None:
-                continue
-            # A login that is refused may have been mended in Airflow already.
-            if self._outage.is_on or isinstance(trouble, Away) or not await self.connection.refresh(at_once=True):
-                await self._outage.begins(trouble)
-            return
+            if trouble or self._last_looks:  # a deadline is more urgent than the rest of a round
+                break
+        trouble = trouble or self._blame(found)
+        # A login that is refused may have been mended in Airflow already.
+        if trouble and (
+            self._outage.is_on or isinstance(trouble, Away) or not await self.connection.refresh(at_once=True)
+        ):
+            if isinstance(trouble, Denied):
+                self.connection.forget_token()
+            await self._outage.begins(trouble)
 
-    async def _ask(self, question: Question[Any], batch: Sequence[Asked]) -> Away | Denied | None:
+    def _witness(self, waiters: Sequence[Asked]) -> list[Asked]:
+        """Give one who is well, to be asked for with some who all are in doubt: it tells them from the platform."""
+        if not all(waiter.is_in_doubt for waiter in waiters) or all(waiter.endless for waiter in waiters):
+            return []
+        well = (one for one in self.waiters if isinstance(one, Waiter) and one.instance and not one.is_in_doubt)
+        return [one for one in islice(well, 1) if not one.verdict.done()]
+
+    async def _ask(self, question: Question[Any], batch: Sequence[Asked], found: Tally) -> Away | Denied | None:
         tally = Tally()
         trouble = await self._ask_or_halve(question, batch, tally)
         if trouble:
             return trouble
         if not tally.culprits and tally.largest_accepted < len(batch):
             self._batch_sizes[question.operation].shrink(tally.largest_accepted, _now())
-        for waiter, error in tally.culprits:
+        found.add(tally)
+        return None
+
+    def _blame(self, found: Tally) -> Away | None:
+        """Believe that those are at fault who were refused alone, unless nobody's document was taken in the round."""
+        if len(found.culprits) > 1 and not found.largest_accepted:
+            return Away(found.culprits[-1][1])
+        for waiter, error in found.culprits:
             waiter.asked_alone = True
-            patience = rounds.SHORT_PATIENCE if tally.largest_accepted or len(self.waiters) > 1 else rounds.PATIENCE
+            patience = rounds.SHORT_PATIENCE if found.largest_accepted else rounds.PATIENCE
             self._apply(waiter, RowError(error, patience), _now())
         return None
 
@@ -228,8 +258,6 @@ class Poller:
         self, batch: Sequence[Asked], rows: Sequence[rounds.Row], known: Sequence[JobInstance | None], asked_at: float
     ) -> None:
         now = _now()
-        if any(isinstance(row, JobInstance | JobPage) for row in rows):
-            self._sound_at = now
         ticks: dict[float, float] = {}
         for waiter, row, before in zip(batch, rows, known, strict=True):
             waiter.asked_alone = False
@@ -273,8 +301,9 @@ class Poller:
         if waiter.left or waiter.verdict.done():
             return
         now = _now()
-        link = partial(self.connection.link, waiter)
-        verdict = rounds.judge(waiter, row, now, sound_at=self._sound_at, link=link)
+        if isinstance(row, JobInstance) and row is not waiter.instance and row.id.lower() != waiter.instance_id.lower():
+            row = rounds.unreadable(INSTANCES.operation, self.connection.settings)  # a proxy's, of another request
+        verdict = rounds.judge(waiter, row, now, link=partial(self.connection.link, waiter))
         if verdict is None and waiter.last_look_since is not None and asked_at >= waiter.last_look_since:
             verdict = StillOnItsWay(was_read=not isinstance(row, RowError))
         if verdict:

@@ -31,6 +31,7 @@ __all__ = [
     "meant",
     "pause",
     "read",
+    "unreadable",
 ]
 
 PATIENCE = 600.0
@@ -48,7 +49,7 @@ class RowError:
     """The platform can't say how one instance, or one job, does.
 
     :param error: what it said.
-    :param patience: seconds for which this may last; where others are sound, it is `SHORT_PATIENCE` at most.
+    :param patience: seconds for which this may last.
     """
 
     error: SaagieError
@@ -175,11 +176,13 @@ def _rows(
         else:
             told = meant(question.operation, error or UNREADABLE, settings)
             gone = isinstance(told, SaagieNotFound)
-            rows.append(None if gone else RowError(told, _patience(told)))
+            rows.append(None if gone else RowError(told, _patience(told, others_are_sound=any(records))))
     return tuple(rows)
 
 
-def _patience(error: SaagieError) -> float:
+def _patience(error: SaagieError, *, others_are_sound: bool) -> float:
+    if others_are_sound:
+        return SHORT_PATIENCE
     # Where nobody's row is sound, the platform is likelier in trouble than the instance: that is waited out.
     return PATIENCE if isinstance(error, SaagieAuthError) else math.inf
 
@@ -207,22 +210,28 @@ def meant(operation: str, error: Mapping[str, Any], settings: Settings) -> Saagi
     raise AssertionError("an answer with an error has a meaning other than data")
 
 
-def judge(
-    waiter: Waiter, row: JobInstance | RowError | None, now: float, *, sound_at: float, link: Callable[[], str]
-) -> Verdict | None:
+def unreadable(operation: str, settings: Settings) -> RowError:
+    """Give what an answer comes to that says nothing of what was asked: the platform's trouble, and waited out.
+
+    :param operation: the operation's name.
+    :param settings: whose host the error names.
+    """
+    return RowError(meant(operation, UNREADABLE, settings), math.inf)
+
+
+def judge(waiter: Waiter, row: JobInstance | RowError | None, now: float, *, link: Callable[[], str]) -> Verdict | None:
     """Say what a row means for its waiter, and keep in the waiter what later rounds need.
 
     :param waiter: who waits.
     :param row: what the platform said.
     :param now: the loop's time.
-    :param sound_at: the loop's time when the platform last told of anybody's instance or job.
     :param link: gives the instance's page, for messages.
     :return: the verdict; None where the waiting goes on.
     """
     if waiter.first_seen is None:
         waiter.first_seen = now
     if isinstance(row, RowError):
-        return _judge_error(waiter, row, now, sound_at, link)
+        return _judge_error(waiter, row, now, link)
     waiter.error_since = None
     if row is None:
         waiter.nulls += 1
@@ -248,19 +257,16 @@ def judge(
     return Ended(row) if is_final(row.status) else None
 
 
-def _judge_error(waiter: Waiter, row: RowError, now: float, sound_at: float, link: Callable[[], str]) -> Verdict | None:
+def _judge_error(waiter: Waiter, row: RowError, now: float, link: Callable[[], str]) -> Verdict | None:
     if waiter.error_since is None:
         waiter.error_since = now
         waiter.say(logging.WARNING, "Saagie can't say how the instance does; it is asked again. %s", row.error)
-    # The others need not stand in the same answer: who is in doubt has ticks of its own, and may be asked for alone.
-    others_are_sound = sound_at >= max(waiter.error_since, now - 2 * waiter.poll_interval)
-    patience = min(row.patience, SHORT_PATIENCE) if others_are_sound else row.patience
-    if waiter.endless or now - waiter.error_since < patience:
+    if waiter.endless or now - waiter.error_since < row.patience:
         return None
     kind = "auth" if isinstance(row.error, SaagieAuthError) else "api"
     return Failed(
         kind,
-        f"For {patience:.0f} s Saagie could not say how the instance does, which was left as it is ({link()}). "
+        f"For {row.patience:.0f} s Saagie could not say how the instance does, which was left as it is ({link()}). "
         f"It said last: {row.error}",
     )
 

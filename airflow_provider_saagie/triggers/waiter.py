@@ -92,6 +92,11 @@ class Asked:
         return False
 
     @property
+    def is_in_doubt(self) -> bool:
+        """Whether the platform could not say of late how it does."""
+        return self.error_since is not None or self.asked_alone
+
+    @property
     def quiet(self) -> bool:
         """Whether somebody else's log tells when Saagie is lost and when it is back."""
         return False

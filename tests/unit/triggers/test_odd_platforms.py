@@ -18,16 +18,26 @@ from airflow_provider_saagie.client.async_session import AsyncSession
 from airflow_provider_saagie.exceptions import SaagieConnectionError
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
-from airflow_provider_saagie.triggers.waiter import Ended, Verdict, Waiter
+from airflow_provider_saagie.triggers.waiter import Ended, Failed, StillOnItsWay, Verdict, Waiter
 from tests.unit.triggers.recorded import Recorder
 from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
 from tests.unit.triggers.skipping_loop import TimelessLoop
-from tests.unit.triggers.small_saagie import connection, instance, row, small_saagie
+from tests.unit.triggers.small_saagie import RowFails, connection, instance, refusal, row, small_saagie
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "8"))
+
+
+def test_few_who_are_asked_for_apart_outlast_a_platform_that_refuses_every_document(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 400 else "SUCCEEDED", age=HOUR)
+        s.saagie.refuse = lambda asked: refusal("Internal error") if 30 < asked.at < 330 else None
+        waiting = [s.wait_for(1, poll_interval=10), s.wait_for(2, poll_interval=50)]
+        assert await all_end(waiting)
+
+    play(scene)
 
 
 def test_of_many_who_find_their_token_gone_one_tries_the_refused_login(play: Callable[..., None]) -> None:
@@ -43,6 +53,22 @@ def test_of_many_who_find_their_token_gone_one_tries_the_refused_login(play: Cal
         await all_leave(waiting)
 
     play(scene, debug=False)
+
+
+def test_an_answer_about_another_instance_ends_nobody(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        def refuse(asked: Any) -> web.Response | None:
+            if 30 < asked.at < 60 and asked.operation == "watchInstances":
+                return web.json_response({"data": {"i0": {**row("SUCCEEDED"), "id": instance(7)}}})
+            return None
+
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 100 else "FAILED", age=HOUR)
+        s.saagie.refuse = refuse
+        verdict = await s.wait_for(1).verdict()
+        assert isinstance(verdict, Ended)
+        assert verdict.instance.status == "FAILED"
+
+    play(scene)
 
 
 @pytest.mark.parametrize("ahead", [600.0, -600.0])
@@ -179,6 +205,19 @@ def test_a_size_that_worked_once_is_no_limit_for_ever(play: Callable[..., None])
         await asyncio.sleep(2 * HOUR)
         assert len(s.saagie.looks[-1].ids) == 100
         await all_leave(waiting)
+
+    play(scene, debug=False, loop=TimelessLoop)
+
+
+def test_a_deadline_is_not_late_where_batches_had_to_shrink(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.latency = 1.0
+        s.saagie.refuse = lambda asked: web.Response(status=413) if len(asked.ids) > 9 else None
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        others = [s.wait_for(100 + n) for n in range(400)]
+        one = s.wait_for(1, deadline=65)
+        assert await one.verdict() == StillOnItsWay(was_read=True)
+        await all_leave(others)
 
     play(scene, debug=False, loop=TimelessLoop)
 
@@ -333,6 +372,83 @@ def test_thousands_of_lines_about_an_outage_do_not_hold_up_the_loop(play: Callab
         await asyncio.sleep(120)
         assert len(log.lines) == 2 * many
         assert log.most <= 100
+        await all_leave(waiting)
+
+    play(scene, debug=False, loop=TimelessLoop)
+
+
+def test_a_right_that_comes_with_the_next_token_is_noticed_within_a_minute(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        def refuse(asked: Any) -> web.Response | None:
+            return web.Response(status=403) if asked.at > 20 and len(s.saagie.logins) < 2 else None
+
+        s.saagie.refuse = refuse
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
+        assert await all_end([s.wait_for(1)])
+        assert s.saagie.now() < 110
+
+    play(scene)
+
+
+@pytest.mark.parametrize("phase", [0.0, 2.5, 5.0, 7.5])
+@pytest.mark.parametrize("latency", [0.01, 0.2])
+def test_an_error_of_one_counts_for_a_minute_whenever_it_is_asked_for(
+    play: Callable[..., None], phase: float, latency: float
+) -> None:
+    """Its looks may never fall together with those of the others, whose rows say that the platform is well."""
+
+    def tell(instance_id: str, at: float) -> dict[str, Any]:
+        if instance_id in (instance(2), instance(3)):
+            raise RowFails("odd")
+        return row("RUNNING", age=HOUR)
+
+    async def scene(s: Scene) -> None:
+        s.saagie.latency = latency
+        s.saagie.tell = tell
+        loop = asyncio.get_running_loop()
+        one = s.wait_for(1)
+        await asyncio.sleep(20 - loop.time() % 10 + phase)
+        came = s.saagie.now()
+        for verdict in [await waiting.verdict() for waiting in (s.wait_for(2), s.wait_for(3))]:
+            assert isinstance(verdict, Failed)
+        assert 60 <= s.saagie.now() - came < 90
+        await one.leave()
+
+    play(scene, loop=TimelessLoop)
+
+
+def test_those_who_are_told_of_a_moment_later_after_a_trouble_of_the_platform_are_not_at_fault(
+    play: Callable[..., None],
+) -> None:
+    """Hundreds come in several requests, which a platform that gets well answers one after the other."""
+
+    def tell(instance_id: str, at: float) -> dict[str, Any]:
+        is_first = instance_id <= instance(100)
+        if 15 < at < (135 if is_first else 150):
+            raise RowFails("database away")
+        return row("RUNNING" if at < 200 else "SUCCEEDED", age=HOUR)
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = tell
+        assert await all_end([s.wait_for(n) for n in range(1, 201)])
+
+    play(scene, debug=False, loop=TimelessLoop)
+
+
+def test_of_many_logs_that_find_the_login_refused_one_tries_it(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        def log_of(_: str, at: float) -> list[tuple[str, str]]:
+            if at > 25 and s.saagie.password != "changed":
+                s.saagie.password = "changed"
+                s.saagie.tokens.clear()
+            return [("STDOUT", "line")]
+
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        s.saagie.log_of = log_of
+        waiting = [s.wait_for(n, stream_logs=True) for n in range(1, 201)]
+        await asyncio.sleep(60)
+        # The first, the first that a log tries, and the one that looks at the statuses after it.
+        assert len(s.saagie.logins) == 3
         await all_leave(waiting)
 
     play(scene, debug=False, loop=TimelessLoop)
