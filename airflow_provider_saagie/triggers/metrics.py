@@ -32,6 +32,7 @@ class Figures:
     :param ended: instances whose end was seen.
     :param errors: requests without a usable answer, and instances of which an answer could not tell.
     :param lag: seconds by which the latest question came late.
+    :param last_error: what was wrong last.
     """
 
     requests: int = 0
@@ -39,6 +40,7 @@ class Figures:
     ended: int = 0
     errors: int = 0
     lag: float = 0.0
+    last_error: object = None
 
 
 class Meter:
@@ -54,7 +56,16 @@ class Meter:
         self._line_since = now
         self._for_line, self._for_stats = Figures(), Figures()
 
-    def count(self, *, requests: int = 0, asked: int = 0, ended: int = 0, errors: int = 0, lag: float = 0.0) -> None:
+    def count(
+        self,
+        *,
+        requests: int = 0,
+        asked: int = 0,
+        ended: int = 0,
+        errors: int = 0,
+        lag: float = 0.0,
+        last_error: object = None,
+    ) -> None:
         """Add to what was done since the last report."""
         for figures in (self._for_line, self._for_stats):
             figures.requests += requests
@@ -62,6 +73,7 @@ class Meter:
             figures.ended += ended
             figures.errors += errors
             figures.lag = max(figures.lag, lag)
+            figures.last_error = last_error or figures.last_error
 
     def report(self, watched: int, now: float, *, last: bool = False) -> None:
         """Tell the log and Airflow's stats, if it is time.
@@ -93,7 +105,7 @@ class Meter:
     def _write_line(self, watched: int, seconds: float) -> None:
         done = self._for_line
         log.info(
-            "Saagie watcher of %s, %.0f s: watched %d, asked %d in %d requests, ended %d, errors %d, lag %.2f s",
+            "Saagie watcher of %s, %.0f s: watched %d, asked %d in %d requests, ended %d, errors %d, lag %.2f s%s",
             self.conn_id,
             seconds,
             watched,
@@ -102,6 +114,7 @@ class Meter:
             done.ended,
             done.errors,
             done.lag,
+            f". The last error: {done.last_error}" if done.last_error else "",
         )
 
 

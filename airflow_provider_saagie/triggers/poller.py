@@ -236,7 +236,8 @@ class Poller:
         outcome = await self.connection.send(question.operation, question.text(len(batch)), question.variables(batch))
         known = [question.known(asked) for asked in batch]
         reading = rounds.read(outcome, question, known, self.connection.settings)
-        self._meter.count(requests=1, asked=len(batch), errors=_errors(reading))
+        errors = _errors(reading)
+        self._meter.count(requests=1, asked=len(batch), errors=len(errors), last_error=errors[-1] if errors else None)
         match reading:
             case Rows(rows=rows):
                 await self._outage.ends()
@@ -328,8 +329,12 @@ def _cut(items: Sequence[T], size: int) -> list[Sequence[T]]:
     return [items[start : start + size] for start in range(0, len(items), size)]
 
 
-def _errors(reading: Rows | TooMuch | Away | Denied) -> int:
-    return sum(isinstance(row, RowError) for row in reading.rows) if isinstance(reading, Rows) else 1
+def _errors(reading: Rows | TooMuch | Away | Denied) -> list[SaagieError]:
+    return (
+        [row.error for row in reading.rows if isinstance(row, RowError)]
+        if isinstance(reading, Rows)
+        else [reading.error]
+    )
 
 
 def _now() -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import socket
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from aiohttp import web
 from airflow.observability import stats
 from airflow.sdk.execution_time import task_runner
 
@@ -95,6 +97,22 @@ def test_a_line_a_minute_and_metrics_say_what_was_done(
         lags = [value.total_seconds() for kind, _, value, _ in backend.got if kind == "timing"]
         assert max(lags) < 5
         assert {tags["conn_id"] for *_, tags in backend.got} == {s.conn_id}
+
+    play(scene, debug=False)
+
+
+def test_the_line_says_what_was_wrong_last(
+    play: Callable[..., None],
+    backend: Backend,
+    lines: Callable[[], list[str]],
+) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: web.Response(status=503) if 10 < asked.at < 50 else None
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 150 else "SUCCEEDED", age=HOUR)
+        assert await all_end([s.wait_for(1)])
+        first, second, *_ = lines()
+        assert re.search(r" s\. The last error: watchInstances: .*HTTP 503", first)
+        assert second.endswith(" s")
 
     play(scene, debug=False)
 
