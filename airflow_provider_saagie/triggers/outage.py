@@ -57,6 +57,11 @@ class Outage:
         return self._trouble is not None
 
     @property
+    def is_refusal(self) -> bool:
+        """Whether Saagie is there and refuses us, so that each try counts against the login."""
+        return self._trouble is not None and isinstance(self._trouble.reading, Denied)
+
+    @property
     def next_try(self) -> float:
         """The loop's time before which nobody is asked for."""
         return self._trouble.next_try if self._trouble else 0.0

@@ -154,8 +154,8 @@ class Poller:
                 await self._outage.begins(self.connection.problem)
         if not self.connection.is_open:
             return [], None
-        if pausing:
-            return urgent, None
+        if pausing:  # a login that is refused is not tried for each deadline: it would get locked
+            return [] if self._outage.is_refusal else urgent, None
         sizes = [size.at(_now()) for size in self._batch_sizes.values()]
         # In an outage one batch goes ahead, to see whether Saagie is back.
         at_most = min(sizes) if self._outage.is_on else REQUESTS_AT_A_TIME * max(sizes)

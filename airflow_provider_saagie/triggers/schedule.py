@@ -146,7 +146,7 @@ def next_tick(now: float, seconds: float) -> float:
     :param seconds: the interval.
     """
     if seconds < FINEST_GRID:
-        return now + seconds + TAKEN_EARLY
+        return now + max(seconds, EARLY)
     return (math.floor((now + EARLY) / seconds) + 1) * seconds
 
 
