@@ -33,6 +33,8 @@ UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}
 
 Run = Callable[["DAG"], dict[str, "TaskResult"]]
 
+LOOKS_EACH_TEN_SECONDS = pytest.mark.long
+
 pytestmark = pytest.mark.usefixtures("saagie_connection")
 
 
@@ -118,7 +120,7 @@ def test_old_instances_of_all_jobs_go(run: Run, saagie_emulator: Emulator) -> No
     assert len(saagie_emulator.jobs()["Load orders"].instances) == 2, "younger than a month"
 
 
-@pytest.mark.parametrize("name", ["blocking", "deferred"])
+@pytest.mark.parametrize("name", [pytest.param("blocking", marks=LOOKS_EACH_TEN_SECONDS), "deferred"])
 def test_before_and_after_run_the_job(name: str, run: Run, saagie_emulator: Emulator) -> None:
     make_job()
     assert states(run(load("moved")[name])) == {"load_orders": "success"}
@@ -134,6 +136,7 @@ def test_before_and_after_deploy_the_job(run: Run, saagie_emulator: Emulator, mo
         assert len(saagie_emulator.jobs()["Load orders"].versions) == versions
 
 
+@LOOKS_EACH_TEN_SECONDS
 def test_the_script_of_today_runs_the_job(saagie_emulator: Emulator) -> None:
     if not (OFFICIAL / ".installed").exists():
         pytest.skip("the official client's environment is missing: scripts/official_client_env.sh makes it")
