@@ -68,15 +68,33 @@ def watcher() -> Drawing:
 def submit_once() -> Drawing:
     """Draw what is stored when, and what a retry finds where the task dies in between."""
     picture = Drawing("Submit once: what is stored when, and what a retry finds", 940, 470)
-    store, task, saagie = 90, 290, 490
+    bands = (
+        (66, 118, GOOD, (Found.NOTHING,)),
+        (122, 314, BAD, (Found.INTENT,)),
+        (318, 456, GOOD, (Found.ON_ITS_WAY, Found.SUCCEEDED, Found.ENDED)),
+    )
+    for top, bottom, fill, all_found in bands:
+        picture.band(top, bottom, fill)
+        line = top + 21
+        for found in all_found:
+            picture.text(572, line, f"{plain(found.value)}:", weight=600)
+            for part in plain(TABLE[found][Since.RETRY].value).split("; "):
+                line += 15
+                picture.text(584, line, part)
+            line += 20
+    picture.text(572, 34, "Where the task dies, a retry finds", weight=600)
+    picture.text(572, 50, "and does this. After a clear it is otherwise: see the table.", size=11)
+    picture.text(584, 236, "The search waits until no request can arrive any more,", size=11.5, colour=SOFT)
+    picture.text(584, 252, "and looks for newer instances that this login has started.", size=11.5, colour=SOFT)
+    store, task, saagie = 96, 296, 486
     for x, name, fill in ((store, "state store", OURS), (task, "the task", OURS), (saagie, "Saagie", THEIRS)):
-        picture.line(f"M{x} 58V452")
+        picture.line(f"M{x} 54V456")
         picture.box(x - 66, 16, 132, name, height=38, fill=fill)
     steps = (
-        (104, task, store, "1  intent: job, newest number,|time, which try"),
-        (184, task, saagie, f"2  runJob, within {FRESH:g} s"),
-        (244, saagie, task, "3  the instance's id"),
-        (304, task, store, "4  the id, and that it is ours"),
+        (118, task, store, "1  intent: job, newest number,|time, which try"),
+        (180, task, saagie, f"2  runJob, within {FRESH:g} s"),
+        (240, saagie, task, "3  the instance's id"),
+        (314, task, store, "4  the id, and that it is ours"),
         (384, task, saagie, "5  looks, until it has ended"),
     )
     for y, start, end, words in steps:
@@ -84,26 +102,6 @@ def submit_once() -> Drawing:
         parts = words.split("|")
         for number, part in enumerate(parts):
             picture.text((start + end) / 2, y - 7 - 14 * (len(parts) - 1 - number), part, "middle", 11.5)
-    retry = Since.RETRY
-    notes = (
-        (70, 44, GOOD, Found.NOTHING, ()),
-        (124, 196, BAD, Found.INTENT, ()),
-        (330, 122, GOOD, Found.ON_ITS_WAY, (Found.SUCCEEDED, Found.ENDED)),
-    )
-    for y, height, fill, first, others in notes:
-        picture.parts.append(f'<rect x="560" y="{y}" width="364" height="{height}" rx="8" fill="{fill}"/>')
-        line = y + 19
-        for found in (first, *others):
-            picture.text(572, line, f"{plain(found.value)}:", weight=600)
-            for part in plain(TABLE[found][retry].value).split("; "):
-                line += 15
-                picture.text(584, line, part)
-            line += 19
-    picture.text(572, 34, "Where the task dies, a retry finds", weight=600)
-    picture.text(572, 50, "(after a clear: the table below)", size=11)
-    picture.text(572, 262, "The search waits until no request can arrive any more,", size=11.5)
-    picture.text(572, 278, "and looks for newer instances that this login", size=11.5)
-    picture.text(572, 294, "has started in that time.", size=11.5)
     return picture
 
 

@@ -29,6 +29,7 @@ class Drawing:
             f'<rect width="{width}" height="{height}" rx="8" fill="{GROUND}"/>',
         ]
         self.parts: list[str] = []
+        self.width = width
 
     def group(self, x: int, y: int, width: int, height: int, words: str) -> None:
         """Draw a frame around what belongs together, its name in the corner."""
@@ -38,6 +39,12 @@ class Drawing:
         )
         if words:
             self.text(x + 12, y + 19, words, colour=SOFT)
+
+    def band(self, top: int, bottom: int, fill: str) -> None:
+        """Colour a part of the height, nearly as wide as the picture."""
+        self.parts.append(
+            f'<rect x="16" y="{top}" width="{self.width - 32}" height="{bottom - top}" rx="8" fill="{fill}"/>'
+        )
 
     def box(self, x: int, y: int, width: int, words: str, more: str = "", *, height: int = 46, fill: str = BOX) -> None:
         """Draw a box with a name and, smaller, what it does; each ``|`` begins a new line."""
