@@ -15,9 +15,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 TARGETS = {
-    "help", "demo", "up", "down", "cluster", "cluster-down", "chaos", "test", "test-airflow", "test-oldest", "test-bounds",
-    "check", "release", "bench",
-    "bench-polling", "contract", "docs", "docs-pictures",
+    "help", "demo", "up", "down", "cluster", "cluster-down", "chaos", "test", "test-airflow", "test-oldest",
+    "test-bounds", "check", "release", "bench", "bench-polling", "contract", "docs", "docs-pictures",
 }  # fmt: skip
 PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.!+]+)")
 # Written so that this file doesn't match itself.
