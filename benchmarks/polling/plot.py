@@ -47,7 +47,8 @@ def draw(lines: Mapping[str, Sequence[tuple[int, float]]], interval_ms: float) -
         parts.append(text(x(n), HEIGHT - BOTTOM + 20, f"{n:,}", "middle"))
     parts.append(text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 14, "runs that are waited for", "middle"))
     parts.append(rule(LEFT, y(interval_ms), WIDTH - RIGHT, y(interval_ms), LINE, dashed=True))
-    parts.append(text(LEFT + 6, y(interval_ms) - 6, f"the interval, {interval_ms / 1000:g} s: no more fits", "start"))
+    told = f"the interval, {interval_ms / 1000:g} s: no more fits"
+    parts.append(text(WIDTH - RIGHT - 6, y(interval_ms) - 6, told, "end"))
     labels: list[tuple[float, str, str]] = []
     for (label, points), colour in zip(lines.items(), (OURS, FLOOR, *PEERS), strict=False):
         path = " ".join(f"{x(n):.1f},{y(ms):.1f}" for n, ms in points)
