@@ -293,6 +293,11 @@ class SaagieRunJobOperator(SaagieTask):
         ti = context["ti"]
         ti.xcom_push(key="job_id", value=mine.job_id)
         ti.xcom_push(key="instance_url", value=self._url(mine))
+        if self._has_stopped(mine) and (self.deferrable or not self.wait_for_completion):
+            raise SaagieError(
+                "The task was told to end as it started the job, as where a worker is drained. A retry sees to what it "
+                f"has started: {self._url(mine)}"
+            )
         if not self.wait_for_completion:
             ti.xcom_push(key="instance_status", value=taken.status)
             return str(mine.instance_id)
@@ -368,7 +373,7 @@ class SaagieRunJobOperator(SaagieTask):
             url=self._url(mine),
             retry_killed=self.retry_killed,
             # Airflow goes on for some seconds after on_kill: what was stopped then is no reason against a retry.
-            stopped_by_us=self._killed and mine.owned and self.stop_on_kill,
+            stopped_by_us=self._has_stopped(mine),
             skip_on=self.skip_on,
         )
         try:
@@ -379,6 +384,10 @@ class SaagieRunJobOperator(SaagieTask):
         if outputs:
             context["ti"].xcom_push(key="outputs", value=outputs)
         return event.instance_id
+
+    def _has_stopped(self, mine: Submission) -> bool:
+        """Say whether the instance was stopped because this process was told to end, such as by a drain."""
+        return self._killed and mine.owned and self.stop_on_kill
 
     def _is_taken_up_later(self, context: Context) -> bool:
         return self.reattach and context["ti"].try_number <= (context["ti"].max_tries or 0)

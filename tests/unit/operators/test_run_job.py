@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -116,6 +117,35 @@ def test_a_kill_while_the_job_is_being_started_stops_it(
     assert run_dag(dag)["run"].state == "failed"
     (instance,) = client.session.run(instances.list_instances(job_id, limit=5))
     assert instance.status == "KILLED"
+
+
+class DrainedOnce(SaagieRunJobOperator):
+    """Its worker is drained while `runJob` is under way; the retry is left in peace."""
+
+    def execute(self, context: Any) -> str:
+        if context["ti"].try_number == 1:
+            threading.Timer(0.7, self.on_kill).start()
+        return super().execute(context)
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["waits", "does not wait"])
+def test_a_drain_while_the_job_is_being_started_is_retried(
+    run_dag: RunDag, new_dag: Any, make_job: Any, client: Any, emulator: EmulatorProcess, deferrable: bool, waits: bool
+) -> None:
+    job_id = make_job("import time\ntime.sleep(4)")
+    emulator.fault("delay", "runJob", seconds=2)
+    with new_dag() as dag:
+        DrainedOnce(
+            task_id="run", job_id=job_id, deferrable=deferrable, wait_for_completion=waits, poll_interval=1, retries=1,
+            retry_delay=timedelta(0),
+        )  # fmt: skip
+    result = run_dag(dag)["run"]
+    assert result.state == "success"
+    second, first = client.session.run(instances.list_instances(job_id, limit=5))
+    assert first.status == "KILLED"
+    assert result.xcoms["return_value"] == second.id
+    if not waits:
+        client.jobs.stop(second.id)
 
 
 def test_outputs_that_cannot_be_read_do_not_undo_a_good_end(
