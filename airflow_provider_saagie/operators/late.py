@@ -46,14 +46,7 @@ def look(session: Session, submission: Submission, deadline_kind: str) -> Instan
         job_id=submission.job_id,
         project_id=submission.project_id,
         owned=submission.owned,
-        instance_status=seen.status,
-        reason=seen.reason,
-        details=seen.details,
-        stopped_by=seen.stopped_by,
-        start_time=seen.start_time,
-        end_time=seen.end_time,
-        number=seen.number,
-    )
+    ).seen_as(seen)
 
 
 def _timeout(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_saagie.exceptions import SaagieError
@@ -88,6 +88,19 @@ class InstanceEvent:
                 raise _malformed(f"its `{key}` is {event[key]!r}, no number")
         known = {field.name for field in fields(cls)}
         return cls(**{key: value for key, value in event.items() if key in known})
+
+    def seen_as(self, instance: JobInstance) -> InstanceEvent:
+        """Give the same event with what was read of the instance; :meth:`as_instance` is the way back."""
+        return replace(
+            self,
+            instance_status=instance.status,
+            reason=instance.reason,
+            details=instance.details,
+            stopped_by=instance.stopped_by,
+            start_time=instance.start_time,
+            end_time=instance.end_time,
+            number=instance.number,
+        )
 
     def as_instance(self) -> JobInstance:
         """Give the instance as the trigger read it last."""

@@ -173,16 +173,7 @@ class SaagieJobInstanceTrigger(BaseTrigger):
             log_lines_seen=waiter.lines_seen,
         )
         if seen:
-            event = replace(
-                event,
-                instance_status=seen.status,
-                reason=seen.reason,
-                details=seen.details,
-                stopped_by=seen.stopped_by,
-                start_time=seen.start_time,
-                end_time=seen.end_time,
-                number=seen.number,
-            )
+            event = event.seen_as(seen)
         if isinstance(verdict, Ended):
             good = verdict.instance.status == InstanceStatus.SUCCEEDED
             return replace(event, status="success" if good else "error", message=_how_it_ended(verdict.instance))

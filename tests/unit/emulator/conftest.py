@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
+from airflow_provider_saagie.emulator.store.database import Database
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.emulator_process import EmulatorProcess
 
@@ -154,6 +157,14 @@ class Client:
         while line not in self.lines(instance_id):
             assert time.monotonic() < deadline, f"no line {line!r}: {self.lines(instance_id)}"
             time.sleep(0.05)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """What the emulator keeps, without an emulator."""
+    opened = Database(tmp_path / "data")
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

@@ -26,13 +26,6 @@ BASH = next(one.id for one in catalogue.technologies().values() if one.technolog
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(tmp_path / "data")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def engine(database: Database) -> Iterator[Engine]:
     made = Engine(database, Limits())
     yield made

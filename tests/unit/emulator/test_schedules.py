@@ -14,8 +14,7 @@ from airflow_provider_saagie.emulator.store import jobs, projects
 from airflow_provider_saagie.emulator.store.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Callable
 
     from tests.emulator_process import EmulatorProcess
     from tests.unit.emulator.conftest import Client
@@ -32,13 +31,6 @@ query runs($id: UUID!) {
 }
 """
 BASH = next(one.id for one in catalogue.technologies().values() if one.technology_id == "bash")
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(tmp_path / "data")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

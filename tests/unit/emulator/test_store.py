@@ -13,19 +13,11 @@ from airflow_provider_saagie.emulator.store import instances, jobs, logs, projec
 from airflow_provider_saagie.emulator.store.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from airflow_provider_saagie.emulator.store.records import Job
 
 PYTHON = catalogue.job_technologies()[0]
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(tmp_path / "data")
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
