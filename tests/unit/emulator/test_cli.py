@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import requests
-from airflow.sdk import Connection
+from airflow.models.connection import Connection
 
 if TYPE_CHECKING:
     from collections.abc import Callable
