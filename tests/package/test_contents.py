@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 import sys
 import tarfile
 import zipfile
@@ -14,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.package.conftest import ROOT, build, run
+from tests.unit.test_repository import committed_files
 
 if TYPE_CHECKING:
     from tests.package.conftest import Built
@@ -38,13 +37,7 @@ def names(wheel: Path) -> set[str]:
 
 
 def tracked() -> set[str]:
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("this is no git checkout")
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=ROOT, check=True, capture_output=True, text=True,
-    )  # fmt: skip
-    return {name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()}
+    return {str(file.relative_to(ROOT)) for file in committed_files()}
 
 
 def test_the_wheel_is_the_packages_folder_and_what_describes_it(built: Built) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.package.conftest import ROOT
 
+pytestmark = pytest.mark.long  # a clone each, and builds
 CHANGELOG, VERSION_FILE = "CHANGELOG.md", "airflow_provider_saagie/__init__.py"
 NOTHING_NEW = "# Changelog\n\n## Unreleased\n\n"
 WRITTEN = "# Changelog\n\nFor users.\n\n## Unreleased\n\n### Added\n\n- Something.\n"
