@@ -1,1 +1,1 @@
-"""The documentation, and the program that makes its pictures: `python -m docs.make_pictures`."""
+"""The documentation, the extensions that build its site, and the programs that make its pictures."""
