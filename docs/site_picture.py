@@ -14,7 +14,7 @@ def main() -> int:
     page_file = ROOT / os.environ.get("SITE", "docs/_build") / "html" / "index.html"
     picture = PICTURES / "site.png"
     with chromium() as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 860})
+        page = browser.new_page(viewport={"width": 1010, "height": 620})
         page.goto(page_file.as_uri())
         page.screenshot(path=picture, animations="disabled")
     print(f"{picture.relative_to(ROOT)}  {picture.stat().st_size // 1000} kB")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -221,6 +222,17 @@ def test_what_names_its_file_is_cut_from_it(page: Path) -> None:
 def test_what_the_guides_show_is_cut_from_what_tests_run() -> None:
     for page in (*(ROOT / "docs" / "guides").glob("*.md"), ROOT / "docs" / "moving.md"):
         assert len(blocks(page, "python")) == len(list(QUOTED.finditer(text_of(page)))), page.name
+
+
+def test_the_readmes_figures_of_waiting_are_those_that_were_measured() -> None:
+    measured = json.loads((ROOT / "docs" / "polling.json").read_text(encoding="utf-8"))["measured"]
+    of = {(one["contender"], one["runs"]): one["medians"] for one in measured}
+    ours = of["ours", 1_000]
+    rows = "\n".join(" ".join(row[:2]) for row in table(text_of(README), "What"))
+    for peer, label in (("dbt_cloud", "dbt Cloud"), ("databricks", "Databricks"), ("airbyte", "Airbyte")):
+        requests, cpu = (f"1/{of[peer, 1_000][what] / ours[what]:.0f}" for what in ("requests", "cpu_ms"))
+        assert f"{label}'s trigger {requests} of the requests, {cpu} of the CPU" in rows
+    assert f"{of['ours', 10_000]['cpu_ms'] / of['bare', 10_000]['cpu_ms']:.1f} times the CPU" in rows
 
 
 @pytest.mark.parametrize("name", draw_how.ALL)
