@@ -38,7 +38,7 @@ cluster: $(VENV)/.installed-cluster ## the same with an Airflow as on several ma
 cluster-down: $(VENV)/.installed-cluster ## stop what `make cluster` started
 	@$(RUN) -m scripts.cluster --down
 
-chaos: $(VENV)/.installed-dev $(VENV)/.installed-cluster ## kill tasks and machines of such an Airflow, balance the books (ARGS="--kills 500 --seed 1")
+chaos: $(VENV)/.installed-dev ## kill tasks and machines of such an Airflow, balance the books (ARGS="--kills 500 --seed 1")
 	@bash scripts/cluster_env.sh
 	@$(RUN) -m tests.cluster.chaos $(ARGS)
 
@@ -46,6 +46,7 @@ chaos: $(VENV)/.installed-dev $(VENV)/.installed-cluster ## kill tasks and machi
 test: $(VENV)/.installed-dev ## run the tests (ARGS=... goes to pytest; ARGS='-m long' runs the long ones)
 	@bash scripts/official_client_env.sh
 	@bash scripts/chromium.sh
+	@bash scripts/cluster_env.sh
 	@$(RUN) -m pytest --numprocesses 3 $(ARGS)
 
 test-airflow: $(VENV)/.installed-dev ## run all tests that need a real Airflow, the long ones too (ARGS=... goes to pytest)
@@ -109,7 +110,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(RUN)
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(RUN)
 	@echo "Installing Airflow, the provider and the tools into $(VENV) (once; a few minutes) ..."
 	@$(INSTALL) -e '.[dev]'
-	@touch $(VENV)/.installed $@
+	@touch $(VENV)/.installed $(VENV)/.installed-cluster $@
 
 $(VENV)/.installed-cluster: $(VENV)/.installed
 	@$(INSTALL) -e '.[emulator,cluster]'

@@ -41,14 +41,19 @@ def options(found: Backends) -> dict[str, dict[str, str]]:
 
 
 def programs(
-    settings: AirflowSettings, folder: Path, found: Backends, more_environment: Mapping[str, str]
+    settings: AirflowSettings,
+    folder: Path,
+    found: Backends,
+    more_environment: Mapping[str, str],
+    of_second_worker: Mapping[str, str],
 ) -> list[Program]:
     """Return the programs of a cluster: all but the API server are started anew where they end, as in production."""
     env = environment(settings, folder) | more_environment
     airflow = [sys.executable, "-m", "airflow"]
 
     def lasting(name: str, *arguments: str) -> Program:
-        return Program(name, [*airflow, *arguments], env, restarts=True)
+        its = env | (of_second_worker if name == WORKERS[1] else {})
+        return Program(name, [*airflow, *arguments], its, restarts=True)
 
     return [
         *backends.programs(found, folder),
@@ -67,6 +72,7 @@ def wishes(
     *,
     more_options: Mapping[str, Mapping[str, str]] | None = None,
     more_environment: Mapping[str, str] | None = None,
+    of_second_worker: Mapping[str, str] | None = None,
     **others: Any,
 ) -> Wishes:
     """Return a stack's wishes for a cluster.
@@ -75,6 +81,7 @@ def wishes(
     :param dags: the folder with the DAG files.
     :param more_options: what else is to differ from Airflow's defaults, by section.
     :param more_environment: what else Airflow's programs have in their environment.
+    :param of_second_worker: what only the second worker has there.
     :param others: more of `Wishes`.
     :raises StackError: where PostgreSQL or Redis is not installed.
     """
@@ -84,7 +91,7 @@ def wishes(
         folder,
         dags,
         more_options={name: {**ours.get(name, {}), **theirs.get(name, {})} for name in ours.keys() | theirs.keys()},
-        programs=lambda settings, into: programs(settings, into, found, more_environment or {}),
+        programs=lambda settings, into: programs(settings, into, found, more_environment or {}, of_second_worker or {}),
         saagie_restarts=True,
         **others,
     )

@@ -50,12 +50,13 @@ class Account:
         return {name: found for name, found in vars(self).items() if found}
 
 
-def balance(instances: Sequence[JobInstance], tasks: Sequence[TaskEnd], *, may_stop: int) -> Account:
+def balance(instances: Sequence[JobInstance], tasks: Sequence[TaskEnd], *, may_stop: int, clears: int = 0) -> Account:
     """Balance the account of one job.
 
     :param instances: all that the platform has of it.
     :param tasks: the tasks that run it; each ends well, since their job does.
     :param may_stop: how many stops are explained: by a SIGTERM to a task's process.
+    :param clears: how often a user has cleared the task: each runs the job once more, and may stop what is on its way.
     """
     account = Account()
     good = {one.id for one in instances if one.status == "SUCCEEDED"}
@@ -67,13 +68,15 @@ def balance(instances: Sequence[JobInstance], tasks: Sequence[TaskEnd], *, may_s
             account.lost.append(f"the task returned {task.instance_id}, which did not succeed")
     if len({task.instance_id for task in tasks}) < len(tasks):
         account.lost.append("two tasks have the same instance")
-    if len(good) > len(tasks):
-        account.doubled.append(f"{len(good)} instances succeeded for {len(tasks)} tasks")
+    if len(good) > len(tasks) + clears:
+        account.doubled.append(f"{len(good)} instances succeeded for {len(tasks)} tasks and {clears} clears")
     if len(tasks) == 1:
         account.doubled += _overlapping(instances)
     account.orphaned = [f"{one.id} is {one.status}" for one in instances if one.status in ON_ITS_WAY]
-    if len(killed) > may_stop:
-        account.stopped.append(f"{len(killed)} were stopped, {may_stop} stops are explained")
+    if len(killed) > may_stop + clears:
+        account.stopped.append(f"{len(killed)} were stopped, {may_stop + clears} stops are explained")
+    if len(tasks) == 1 and len(killed) + len(good) <= clears:
+        account.lost.append(f"{clears} clears, but only {len(killed) + len(good)} instances")
     return account
 
 

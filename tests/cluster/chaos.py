@@ -15,6 +15,7 @@ from scripts import processes
 from scripts.processes import ROOT, StackError
 from tests.cluster import plan, report
 from tests.cluster.scene import scene
+from tests.cluster.secret_hunt import hunt
 from tests.cluster.striker import Striker
 
 FOLDER = ROOT / ".chaos"
@@ -32,17 +33,26 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50, help="how many strikes")
     parser.add_argument("--seed", type=int, default=1, help="what makes the choices repeatable")
     parser.add_argument("--at-once", type=int, default=12, help="how many runs go on at a time")
-    parser.add_argument("--scenario", choices=("exclusive", "shared", "open-window"), default="exclusive")
+    parser.add_argument(
+        "--scenario", choices=("exclusive", "clears", "shared", "open-window", "peers"), default="exclusive"
+    )
+    parser.add_argument("--skew", type=int, default=0, help="seconds by which the second worker's clock is ahead")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="emptied first; gets the report and all logs")
     given = parser.parse_args()
     cases = {
         "exclusive": lambda: plan.plan(given.seed),
+        "clears": lambda: plan.clears(given.seed),
         "shared": lambda: plan.plan(given.seed, plan.SHARED),
+        "peers": lambda: plan.peers(given.seed),
         "open-window": lambda: plan.open_window(given.seed),
     }[given.scenario]()
     began = time.monotonic()
     try:
-        with processes.signals_raise(), processes.lock(given.folder / "lock"), scene(given.folder) as found:
+        with (
+            processes.signals_raise(),
+            processes.lock(given.folder / "lock"),
+            scene(given.folder, skew=given.skew, with_peers=given.scenario == "peers") as found,
+        ):
             say(f"The cluster is there after {time.monotonic() - began:.0f} s")
             striker = Striker(found, given.at_once, say)
             try:
@@ -51,9 +61,10 @@ def main() -> int:
                 took = (time.monotonic() - began) / 60
                 told = (
                     f'`make chaos ARGS="--scenario {given.scenario} --kills {given.kills} --seed {given.seed}'
-                    f' --at-once {given.at_once}"`, {took:.0f} minutes'
+                    f' --at-once {given.at_once}{f" --skew {given.skew}" if given.skew else ""}"`, {took:.0f} minutes'
                 )
                 sys.stdout.write(report.write(striker.records, given.folder, told))
+            say(f"Secrets found: {hunt(found) or 'none'}")
     except KeyboardInterrupt:
         say("Interrupted; everything was stopped.")
         return 130

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 # Failpoints, as tests/cluster/dags/chaos_points.py has them, with the ways in which a task strikes itself there.
@@ -29,6 +29,11 @@ AIMS: dict[str, tuple[float, float]] = {
     "it waits": (0.0, 20.0),
     "the instance ended": (0.0, 3.0),
     "it resumes": (0.0, 1.0),
+}
+AIMS_AT = {
+    "triggerer": ("it waits", "the instance ended"),
+    "worker": ("by the clock", "it waits", "runJob came in", "it resumes"),
+    "saagie": ("by the clock", "it waits", "runJob came in", "the instance ended"),
 }
 OUTSIDE = ("kill", "kill supervisor", "kill both", "term", "freeze", "freeze both")
 KINDS = ("deferred", "waiting", "mapped")
@@ -75,12 +80,14 @@ class Case:
 
     :param kind: the DAG, without its prefix.
     :param map_index: which task of it.
+    :param clear_at: seconds after the run's start at which a user clears its task; None for never.
     """
 
     number: int
     kind: str
     strike: Strike
     map_index: int = -1
+    clear_at: float | None = None
 
     @property
     def dag_id(self) -> str:
@@ -108,9 +115,9 @@ def plan(seed: int, kinds: Sequence[str] = KINDS) -> Iterator[Case]:
         if number % 2 == 0:
             point, how = next(own)
             strike = Strike("task", how, point, **_hold(dice, how))
-        elif number % 10 == 1:
+        elif number % 8 == 1:
             target, how = next(machines)
-            aim = dice.choice(["by the clock", "it waits", "the instance ended", "runJob came in"])
+            aim = dice.choice(AIMS_AT[target])
             strike = Strike(
                 target, how, None, aim, _within(dice, aim), hold=_of_machine(dice, target), which=dice.choice([1, 2])
             )
@@ -120,12 +127,37 @@ def plan(seed: int, kinds: Sequence[str] = KINDS) -> Iterator[Case]:
         yield Case(number, kind, strike, 0 if kind not in ("deferred", "waiting") else -1)
 
 
+def clears(seed: int) -> Iterator[Case]:
+    """Choose the same cases, and have a user clear each task at some time, without an end."""
+    dice = random.Random(-seed)
+    for case in plan(seed):
+        yield replace(case, clear_at=round(dice.uniform(2, 45), 3))
+
+
 def open_window(seed: int) -> Iterator[Case]:
     """Choose cases that are all struck in the one window that the docs name as open, without an end."""
     dice = random.Random(seed)
     for number in itertools.count(1):
         strike = Strike("task", "freeze both", THE_OPEN_WINDOW, hold=round(dice.uniform(0, 2), 3), until_retry=True)
         yield Case(number, dice.choice(("deferred", "waiting")), strike)
+
+
+PEERS = ("mixin", "dbt_waiting", "dbt_deferred")
+POINTS_OF_PEERS = ("runJob to answer", "answer to store", "while it waits")
+
+
+def peers(seed: int, kinds: Sequence[str] = PEERS) -> Iterator[Case]:
+    """Choose cases for others' operators: each point with each signal, without an end."""
+    dice = random.Random(seed)
+    number = 0
+    while True:
+        for kind, point, how in itertools.product(kinds, POINTS_OF_PEERS, ("kill", "kill both", "term", "freeze both")):
+            number += 1
+            if point == "while it waits":
+                strike = Strike("task", how, None, "runJob came in", round(dice.uniform(3, 12), 3), **_hold(dice, how))
+            else:
+                strike = Strike("task", how, point, **_hold(dice, how))
+            yield Case(number, kind, strike)
 
 
 def _mixed(dice: random.Random, choices: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:

@@ -1,16 +1,18 @@
-"""What a run came to: a table of windows and strikes, as Markdown and JSON."""
+"""What a run came to: a table of windows and strikes, as Markdown and JSON.
+
+`python -m tests.cluster.report a/chaos.json b/chaos.json` puts the tables of several runs together.
+"""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections import Counter, defaultdict
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.cluster.striker import Record
+from tests.cluster.plan import PEERS, Case, Strike
+from tests.cluster.striker import Record
 
 FINDINGS = ("doubled", "lost", "orphaned", "stopped")
 HEAD = ("Where", "What", "By the clock", "By a failpoint", "Doubled", "Lost", "Orphaned", "Stopped in error")
@@ -53,16 +55,38 @@ def windows(records: list[Record]) -> str:
     return "\n".join(lines)
 
 
+def peers(records: list[Record]) -> str:
+    """Give what became of each operator at each point, as Markdown."""
+    rows: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
+    for record in records:
+        if record.struck_at is not None:
+            row = rows[record.case.kind, record.case.strike.point or "while it waits", record.case.strike.how]
+            row.update(["strikes", *record.findings])
+    lines = [_line(("Operator", "Where", "What", "Strikes", *HEAD[4:])), "| --- | --- | --- |" + " ---: |" * 5]
+    lines += [_line((*key, row["strikes"], *(row[name] for name in FINDINGS))) for key, row in sorted(rows.items())]
+    return "\n".join(lines)
+
+
 def write(records: list[Record], folder: Path, told: str) -> str:
     """Write `chaos.md` and `chaos.json`.
 
     :param told: how the run was made.
     :return: what `chaos.md` holds.
     """
-    text = f"{told}\n\n{windows(records)}\n\n{table(records)}\n"
+    by_operator = f"{peers(records)}\n\n" if any(record.case.kind in PEERS for record in records) else ""
+    text = f"{told}\n\n{by_operator}{windows(records)}\n\n{table(records)}\n"
     (folder / "chaos.md").write_text(text)
     (folder / "chaos.json").write_text(json.dumps([asdict(record) for record in records], indent=1))
     return text
+
+
+def read(file: Path) -> list[Record]:
+    """Read a `chaos.json`."""
+    found = []
+    for row in json.loads(file.read_text()):
+        case = row.pop("case")
+        found.append(Record(Case(**{**case, "strike": Strike(**case["strike"])}), **row))
+    return found
 
 
 def _numbers(row: Counter[str]) -> tuple[int, ...]:
@@ -71,3 +95,8 @@ def _numbers(row: Counter[str]) -> tuple[int, ...]:
 
 def _line(cells: tuple[object, ...]) -> str:
     return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+if __name__ == "__main__":
+    everything = [record for name in sys.argv[1:] for record in read(Path(name))]
+    sys.stdout.write(f"{windows(everything)}\n\n{table(everything)}\n")

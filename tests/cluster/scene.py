@@ -23,6 +23,7 @@ from scripts import stack as stacks
 from scripts.airflow_settings import new_password
 from scripts.stack import Stack
 from tests.airflow.saagie_side import SaagieSide, connect
+from tests.cluster.peer_server import Peer, peer_server
 
 DAGS = Path(__file__).parent / "dags"
 JOB_SECONDS = 20  # how long an instance lasts
@@ -87,6 +88,7 @@ class Scene:
     points: Path
     database_url: str
     mutations: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    peer: Peer | None = None
 
     @property
     def folder(self) -> Path:
@@ -107,7 +109,10 @@ class Scene:
 
     def begin(self, dag_id: str, run_id: str, job_id: str) -> None:
         """Start a DAG run."""
-        body = {"logical_date": None, "dag_run_id": run_id, "conf": {"job_id": job_id}}
+        number = int(run_id.rpartition("-")[2]) if "-" in run_id else 0
+        if self.peer:
+            self.peer.jobs[number] = job_id
+        body = {"logical_date": None, "dag_run_id": run_id, "conf": {"job_id": job_id, "number": number}}
         self.stack.airflow.call("POST", f"dags/{dag_id}/dagRuns", json=body)
 
     def tasks(self, run_ids: list[str]) -> list[Seen]:
@@ -122,6 +127,8 @@ class Scene:
     def returned(self, seen: Seen) -> str | None:
         """Return what a task instance has returned."""
         found = self.stack.airflow.xcom(seen.dag_id, seen.run_id, "run", map_index=seen.map_index)
+        if self.peer and seen.dag_id.startswith("chaos_dbt"):
+            return self.peer.instance_of(found)
         return str(found) if found else None
 
     def collect(self) -> None:
@@ -142,8 +149,11 @@ class Scene:
 
     def runs_sent(self, run_id: str) -> list[dict[str, Any]]:
         """List the mutations runJob of a run."""
+        job = self.peer.jobs.get(int(run_id.rpartition("-")[2])) if self.peer else None
         return [
-            one for one in self.mutations.values() if "runJob" in one["fields"] and f"{run_id}" in one["user_agent"]
+            one
+            for one in self.mutations.values()
+            if "runJob" in one["fields"] and (run_id in one["user_agent"] or job in one["variables"].values())
         ]
 
     def ask_for(self, run_id: str, map_index: int, point: str, how: str) -> None:
@@ -159,12 +169,32 @@ class Scene:
 
 
 @contextmanager
-def scene(folder: Path) -> Iterator[Scene]:
+def scene(folder: Path, *, skew: int = 0, job_seconds: int = JOB_SECONDS, with_peers: bool = False) -> Iterator[Scene]:
     """Run a cluster for the length of a block.
 
     :param folder: emptied first.
+    :param skew: seconds by which the clock of the second worker is ahead.
+    :param job_seconds: how long an instance lasts.
+    :param with_peers: whether others' operators are there, too.
     """
     stacks.clear(folder)
+    if with_peers:
+        with peer_server(folder) as (peer, port, trusted):
+            # Where requests and aiohttp look for whom to trust.
+            more = {"SAAGIE_CHAOS_PEERS": "1", "REQUESTS_CA_BUNDLE": str(trusted), "SSL_CERT_FILE": str(trusted)}
+            with _scene(folder, skew, job_seconds, more) as found:
+                dbt = {"connection_id": "dbt_cloud_default", "conn_type": "dbt_cloud", "login": "1"}
+                found.stack.airflow.put_connection(dbt | {"password": "a token", "host": f"localhost:{port}"})
+                found.stack.airflow.wait_for_dag("chaos_mixin")
+                found.peer, peer.settings = peer, found.saagie.client.settings
+                yield found
+        return
+    with _scene(folder, skew, job_seconds, {}) as found:
+        yield found
+
+
+@contextmanager
+def _scene(folder: Path, skew: int, job_seconds: int, more_environment: dict[str, str]) -> Iterator[Scene]:
     dags = folder / "dags"
     shutil.copytree(DAGS, dags, ignore=shutil.ignore_patterns("__pycache__"))
     points = folder / "points"
@@ -176,8 +206,9 @@ def scene(folder: Path) -> Iterator[Scene]:
         airflow_password=new_password(),
         saagie_password=new_password(),
         parallelism=64,
-        saagie_options=("--simulate", "--simulate-seconds", str(JOB_SECONDS)),
-        more_environment={"SAAGIE_CHAOS_FOLDER": str(points)},
+        saagie_options=("--simulate", "--simulate-seconds", str(job_seconds)),
+        more_environment={"SAAGIE_CHAOS_FOLDER": str(points), **more_environment},
+        of_second_worker=_clock_ahead(skew) if skew else {},
     )
     stack = stacks.start(wishes)
     try:
@@ -196,6 +227,13 @@ def scene(folder: Path) -> Iterator[Scene]:
         stacks.stop_undisturbed(stack)
 
 
+def _clock_ahead(seconds: int) -> dict[str, str]:
+    """Give the environment in which a process sees another time (Debian's package libfaketime)."""
+    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+    # Only the time of day differs; what measures durations goes as ever.
+    return {"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+
+
 def now() -> float:
     """Give the time, in seconds since 1970."""
     return time.time()
@@ -208,5 +246,4 @@ def moment(iso: str) -> float:
 
 def _stored(value: str | None) -> dict[str, Any] | None:
     found = json.loads(value) if value else None
-    # Airflow stores JSON as text; some versions wrap it once more.
-    return json.loads(found) if isinstance(found, str) else found
+    return found if isinstance(found, dict) else None  # a peer stores something else

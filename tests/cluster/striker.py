@@ -64,6 +64,7 @@ class Going:
         self.aimed_at: float | None = None
         self.frozen: Frozen | None = None
         self.over_since: float | None = None
+        self.clears = 0
         self.job_id = scene.new_job(f"{case.run_id} {self.began}")
         if case.strike.point:
             scene.ask_for(case.run_id, case.map_index, case.strike.point, case.strike.how)
@@ -97,8 +98,8 @@ class Striker:
         told = time.monotonic()
         while True:
             expected = sum(record.struck_at is not None for record in self.records) + len(self._going)
-            if len(self._going) < self._at_once and expected < kills:
-                self._going.append(Going(self._scene, next(coming)))
+            if len(self._going) < self._at_once and expected < kills and (case := next(coming, None)):
+                self._going.append(Going(self._scene, case))
             if not self._going:
                 break
             self._look()
@@ -141,14 +142,23 @@ class Striker:
             elif mine.run_state not in OVER:
                 self._aim(going, mine, everything)
         if going.frozen and self._wakes(going.frozen, mine):
-            _signal(going.frozen.pids, signal.SIGCONT)
+            send_signal(going.frozen.pids, signal.SIGCONT)
             record.notes.append(f"woken {now() - going.frozen.at:.1f} s later, try {mine.try_number} {mine.state}")
             going.frozen = None
             going.over_since = None
+        self._clear(going, mine)
         if mine.run_state in OVER and not going.frozen:
             going.over_since = going.over_since or now()
             if now() - going.over_since > AFTER_THE_END:
                 self._end(going, tasks)
+
+    def _clear(self, going: Going, mine: Seen) -> None:
+        due = going.case.clear_at
+        if due is None or going.clears or now() < going.began + due or mine.run_state in OVER:
+            return
+        going.clears = 1
+        self._scene.stack.airflow.clear(going.case.dag_id, going.case.run_id, "run")
+        going.record.notes.append(f"cleared after {now() - going.began:.1f} s: {self._window(going, mine)}")
 
     def _note_own_strike(self, going: Going) -> None:
         told = self._scene.struck(going.case.run_id)
@@ -227,16 +237,16 @@ class Striker:
             supervisor = psutil.Process(pid).ppid()
             match strike.how:
                 case "kill":
-                    _signal([pid], signal.SIGKILL)
+                    send_signal([pid], signal.SIGKILL)
                 case "kill supervisor":
-                    _signal([supervisor], signal.SIGKILL)
+                    send_signal([supervisor], signal.SIGKILL)
                 case "kill both":
-                    _signal([supervisor, pid], signal.SIGKILL)
+                    send_signal([supervisor, pid], signal.SIGKILL)
                 case "term":
-                    _signal([pid], signal.SIGTERM)
+                    send_signal([pid], signal.SIGTERM)
                 case "freeze" | "freeze both":
                     pids = [supervisor, pid] if strike.how == "freeze both" else [pid]
-                    _signal(pids, signal.SIGSTOP)
+                    send_signal(pids, signal.SIGSTOP)
                     going.frozen = _freeze(pids, strike.hold, mine.try_number if strike.until_retry else None, now())
 
     def _strike_machine(self, going: Going) -> None:
@@ -249,11 +259,11 @@ class Striker:
         self._machines_rest_until = now() + REST_OF_MACHINES
         match strike.how:
             case "kill":
-                _signal(family, signal.SIGKILL)
+                send_signal(family, signal.SIGKILL)
             case "term":
-                _signal([main.pid], signal.SIGTERM)
+                send_signal([main.pid], signal.SIGTERM)
             case "freeze":
-                _signal(family, signal.SIGSTOP)
+                send_signal(family, signal.SIGSTOP)
                 self._machines.append(_freeze(family, strike.hold, None, now()))
                 self._machines_rest_until += strike.hold
 
@@ -270,7 +280,7 @@ class Striker:
     def _wake_machines(self, *, everything: bool = False) -> None:
         for frozen in list(self._machines):
             if everything or (frozen.until is not None and now() >= frozen.until):
-                _signal(frozen.pids, signal.SIGCONT)
+                send_signal(frozen.pids, signal.SIGCONT)
                 self._machines.remove(frozen)
 
     def _end(self, going: Going, tasks: list[Seen]) -> None:
@@ -283,9 +293,10 @@ class Striker:
                 raise StackError(f"{going.case.run_id} can't be balanced: {error}") from error
             return
         if going.frozen:
-            _signal(going.frozen.pids, signal.SIGCONT)
+            send_signal(going.frozen.pids, signal.SIGCONT)
         may_stop = 1 if going.case.strike.how == "term" and going.case.strike.target == "task" else 0
-        account = balance(found, ends, may_stop=may_stop if record.struck_at is not None else 0)
+        struck = record.struck_at is not None
+        account = balance(found, ends, may_stop=may_stop if struck else 0, clears=going.clears)
         for name, lines in account.findings.items():
             record.findings.setdefault(name, []).extend(lines)
         record.tries = max((one.try_number for one in tasks), default=0)
@@ -305,7 +316,8 @@ def _freeze(pids: list[int], hold: float, after_try: int | None, at: float) -> F
     return Frozen(pids, at, until=None, after_try=after_try, hold=hold)
 
 
-def _signal(pids: list[int], number: signal.Signals) -> None:
+def send_signal(pids: list[int], number: signal.Signals) -> None:
+    """Send a signal to processes; those that are gone are left out."""
     for pid in pids:
         with suppress(psutil.Error):
             psutil.Process(pid).send_signal(number)

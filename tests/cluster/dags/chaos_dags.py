@@ -42,4 +42,8 @@ for doubt in ("adopt", "fail"):
             job_id=[JOB] * SIBLINGS
         )
 
+with dag("thousand"):
+    # None of them is started: tests/cluster/thousand.py writes them into the database as they are while they wait.
+    SaagieRunJobOperator.partial(task_id="run", deferrable=True, pool="parked", **OPTIONS).expand(job_id=[JOB] * 1000)
+
 chaos_points.arm()
