@@ -293,17 +293,14 @@ class SaagieRunJobOperator(SaagieTask):
         ti = context["ti"]
         ti.xcom_push(key="job_id", value=mine.job_id)
         ti.xcom_push(key="instance_url", value=self._url(mine))
-        if self._has_stopped(mine) and (self.deferrable or not self.wait_for_completion):
-            raise SaagieError(
-                "The task was told to end as it started the job, as where a worker is drained. A retry sees to what it "
-                f"has started: {self._url(mine)}"
-            )
         if not self.wait_for_completion:
             ti.xcom_push(key="instance_status", value=taken.status)
+            self._end_if_stopped(mine)
             return str(mine.instance_id)
         deadline = self._deadline(context)
         trigger = self._trigger(mine, deadline)
         if self.deferrable and not taken.has_ended:
+            self._end_if_stopped(mine)  # in the last moment: who resumes does not know of it
             self.log.info("Waiting in the triggerer, without a worker slot.")
             self.defer(
                 trigger=trigger,
@@ -388,6 +385,14 @@ class SaagieRunJobOperator(SaagieTask):
     def _has_stopped(self, mine: Submission) -> bool:
         """Say whether the instance was stopped because this process was told to end, such as by a drain."""
         return self._killed and mine.owned and self.stop_on_kill
+
+    def _end_if_stopped(self, mine: Submission) -> None:
+        """Let a retry go on where nobody else would know that this process has stopped the instance itself."""
+        if self._has_stopped(mine):
+            raise SaagieError(
+                "The task was told to end as it started the job, as where a worker is drained. A retry sees to what it "
+                f"has started: {self._url(mine)}"
+            )
 
     def _is_taken_up_later(self, context: Context) -> bool:
         return self.reattach and context["ti"].try_number <= (context["ti"].max_tries or 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -84,7 +85,7 @@ class Striker:
         self._at_once = at_once
         self._say = say
         self._going: list[Going] = []
-        self._machines: list[Frozen] = []
+        self._waking: list[threading.Timer] = []
         self._machines_rest_until = 0.0
         self._collected_at = 0.0
         self.records: list[Record] = []
@@ -107,7 +108,8 @@ class Striker:
                 told = time.monotonic()
                 self._say(self._progress())
             time.sleep(TICK)
-        self._wake_machines(everything=True)
+        for waking in self._waking:
+            waking.join()
         return self.records
 
     def _progress(self) -> str:
@@ -121,7 +123,6 @@ class Striker:
             self._collected_at = now()
             self._scene.collect()
             self._scene.delay_answers()
-        self._wake_machines()
         seen: dict[str, list[Seen]] = {}
         for one in self._scene.tasks([going.case.run_id for going in self._going]):
             seen.setdefault(one.run_id, []).append(one)
@@ -181,7 +182,7 @@ class Striker:
             if mine.state == "running" and mine.pid and psutil.pid_exists(mine.pid):
                 self._strike_task(going, mine)
                 self._note(going, window)
-        elif now() >= self._machines_rest_until and not self._machines:
+        elif now() >= self._machines_rest_until:
             self._strike_machine(going)
             self._note(going, window)
             for other in self._going:
@@ -264,7 +265,10 @@ class Striker:
                 send_signal([main.pid], signal.SIGTERM)
             case "freeze":
                 send_signal(family, signal.SIGSTOP)
-                self._machines.append(_freeze(family, strike.hold, None, now()))
+                # Not by our own loop, which may be waiting for this very machine.
+                waking = threading.Timer(strike.hold, send_signal, [family, signal.SIGCONT])
+                waking.start()
+                self._waking.append(waking)
                 self._machines_rest_until += strike.hold
 
     def _wakes(self, frozen: Frozen, mine: Seen) -> bool:
@@ -276,12 +280,6 @@ class Striker:
         if frozen.retry_seen is not None:
             return now() >= frozen.retry_seen + frozen.hold
         return now() >= frozen.at + LONGEST_FREEZE
-
-    def _wake_machines(self, *, everything: bool = False) -> None:
-        for frozen in list(self._machines):
-            if everything or (frozen.until is not None and now() >= frozen.until):
-                send_signal(frozen.pids, signal.SIGCONT)
-                self._machines.remove(frozen)
 
     def _end(self, going: Going, tasks: list[Seen]) -> None:
         record = going.record
