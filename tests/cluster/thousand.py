@@ -49,7 +49,7 @@ def main() -> int:
         lost = set(holders(found))
         until("others have its triggers", lambda: len(set(holders(found)) - lost) > 0 or len(holders(found)) == 1, 120)
         say(f"they wait in {holders(found)}")
-        time.sleep(20)
+        time.sleep(10)
         family = family_of(found, cluster_layout.TRIGGERERS[1])
         before = holders(found)
         send_signal(family, signal.SIGSTOP)
@@ -61,7 +61,9 @@ def main() -> int:
         say(f"woke the frozen triggerer: {holders(found)}")
         time.sleep(40)  # in which Airflow tells it to kill what it no longer has
         say(f"stops asked for: {stops(found)}; states {dict(states(found))}")
-        found.stack.airflow.call("PATCH", "pools/parked", json={"name": "parked", "slots": 128})
+        found.stack.airflow.call(
+            "PATCH", "pools/parked", json={"name": "parked", "slots": 128, "include_deferred": False}
+        )
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda one: found.saagie.end(one, "SUCCEEDED"), ids))
         say("all instances have ended")
