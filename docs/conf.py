@@ -42,7 +42,3 @@ html_theme_options = {
     "light_css_variables": {"color-brand-primary": "#0b5cad", "color-brand-content": "#0b5cad"},
     "dark_css_variables": {"color-brand-primary": "#7db7f0", "color-brand-content": "#7db7f0"},
 }
-copybutton_prompt_text = r"\$ "
-copybutton_prompt_is_regexp = True
-copybutton_only_copy_prompt_lines = False
-copybutton_line_continuation_character = "\\"
