@@ -42,12 +42,12 @@ chaos: $(VENV)/.installed-dev ## kill tasks and machines of such an Airflow, bal
 	@bash scripts/cluster_env.sh
 	@$(RUN) -m tests.cluster.chaos $(ARGS)
 
-# Three processes, also on two cores: most tests wait.
+# Four processes, also on two cores: most tests wait.
 test: $(VENV)/.installed-dev ## run the tests (ARGS=... goes to pytest; ARGS='-m long' runs the long ones)
 	@bash scripts/official_client_env.sh
 	@bash scripts/chromium.sh
 	@bash scripts/cluster_env.sh
-	@$(RUN) -m pytest --numprocesses 3 $(ARGS)
+	@$(RUN) -m pytest --numprocesses 4 $(ARGS)
 
 test-airflow: $(VENV)/.installed-dev ## run all tests that need a real Airflow, the long ones too (ARGS=... goes to pytest)
 	@$(RUN) -m pytest tests/airflow -m '' $(ARGS)
@@ -58,7 +58,7 @@ test-oldest: ## run a smaller suite on the oldest Airflow (AIRFLOW=3.1.8: on tha
 
 test-bounds: ## run the unit tests with the lowest versions we allow (BOUNDS=newest: the newest; by hand, not in CI)
 	@PYTHON="$(PYTHON)" bash scripts/bounds_env.sh $(BOUNDS)
-	@.venv-$(BOUNDS)/bin/python -m pytest -p no:anyio --numprocesses 3 \
+	@.venv-$(BOUNDS)/bin/python -m pytest -p no:anyio --numprocesses 4 \
 		tests/unit/client tests/unit/emulator tests/unit/triggers $(ARGS)
 
 check: $(VENV)/.installed-dev ## ruff, mypy, the direction of imports

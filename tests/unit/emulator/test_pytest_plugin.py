@@ -135,6 +135,7 @@ def project(tmp_path: Path) -> Project:
     return Project(folder, os.pathsep.join([str(installed.parent), str(ROOT)]))
 
 
+@pytest.mark.long  # a pytest of its own, which takes seconds
 def test_each_test_finds_the_same_process_and_clean_projects(project: Project) -> None:
     (project.folder / "test_it.py").write_text(TWO_TESTS)
     (project.folder / "pytest.ini").write_text(SETTINGS)
@@ -200,6 +201,7 @@ def test_no_connection_at_all_is_a_clear_error(project: Project) -> None:
     assert "saagie_connections names no connection" in project.run().stdout
 
 
+@pytest.mark.long  # a pytest of its own, which takes seconds
 def test_the_emulator_ends_with_a_session_that_is_killed(project: Project) -> None:
     killed = "import os, signal\n\n\ndef test_it(saagie_emulator):\n"
     killed += "    open('pid', 'w').write(str(saagie_emulator.process.pid))\n    os.kill(os.getpid(), signal.SIGKILL)\n"

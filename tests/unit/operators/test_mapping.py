@@ -30,6 +30,7 @@ ALL = (
 
 
 @pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.long  # it waits for real jobs
 def test_a_chain_of_mapped_tasks_deploys_runs_senses_and_purges(
     run_dag: Any, new_dag: Callable[[], DAG], tmp_path: Path, client: SaagieClient, deferrable: bool
 ) -> None:

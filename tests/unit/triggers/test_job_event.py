@@ -288,6 +288,7 @@ def test_unknown_passes_or_is_believed_after_its_grace(play: Callable[..., None]
     play(scene)
 
 
+@pytest.mark.long  # it waits for real jobs, through crashes
 def test_what_ends_while_no_triggerer_runs_is_told_by_the_next(play: Callable[..., None]) -> None:
     async def scene(s: Scene) -> None:
         s.job.add(Run(1, ends=-1), Run(2, ends=HOUR / 2), Run(3, ends=2 * HOUR), Run(4, starts=600, ends=700))
@@ -565,6 +566,7 @@ SPANS = st.tuples(st.integers(0, 400), st.integers(0, 120)).map(lambda span: (fl
 @pytest.mark.parametrize("crashes", [False, True], ids=["undisturbed", "crashing"])
 @given(data=st.data())
 @settings(max_examples=12, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@pytest.mark.long  # it waits for real jobs, through crashes
 def test_each_good_end_is_told_once_and_after_crashes_at_least_once(
     play: Callable[..., None], data: st.DataObject, crashes: bool
 ) -> None:
