@@ -59,7 +59,7 @@ def test_the_sdist_is_the_repository_without_what_its_host_reads(built: Built) -
     with tarfile.open(built.sdist) as archive:
         held = {name.partition("/")[2] for name in archive.getnames()}
     assert held - tracked() == {"PKG-INFO"}
-    assert {name.split("/")[0] for name in tracked() - held} <= {".ci", ".github"}
+    assert {name.split("/")[0] for name in tracked() - held} <= {".ci", ".dockerignore", ".github"}
 
 
 def test_the_checkout_and_the_sdist_give_the_same_wheel(built: Built, tmp_path: Path) -> None:
@@ -79,4 +79,4 @@ def test_what_the_wheel_says_of_itself(built: Built) -> None:
     assert said["Name"] == "airflow-provider-saagie"
     assert said["License-Expression"] == "Apache-2.0"
     assert set(said.get_all("License-File", [])) == {"LICENSE", "NOTICE"}
-    assert set(said.get_all("Provides-Extra", [])) == {"emulator", "openlineage", "dev"}
+    assert set(said.get_all("Provides-Extra", [])) == {"cluster", "emulator", "openlineage", "dev"}
