@@ -16,14 +16,11 @@ from airflow_provider_saagie import airflow_compat
 from airflow_provider_saagie.client.checks import seconds
 from airflow_provider_saagie.exceptions import (
     SaagieAlreadyRunning,
-    SaagieAuthError,
     SaagieError,
-    SaagieInstanceGone,
     SaagieValidationError,
-    SaagieWaitTimeout,
 )
-from airflow_provider_saagie.operators import late, own_instance, run_record, submission
-from airflow_provider_saagie.operators.deadlines import Deadline, earlier_deadline, time_passed
+from airflow_provider_saagie.operators import late, own_instance, run_record, submission, unfinished
+from airflow_provider_saagie.operators.deadlines import Deadline, earlier_deadline
 from airflow_provider_saagie.operators.job_reference import JOB_FIELDS, find_job
 from airflow_provider_saagie.operators.saagie_task import SaagieTask, show_link
 
@@ -142,7 +139,7 @@ class SaagieRunJobOperator(SaagieTask):
         """
         from airflow_provider_saagie.operators import pulse
 
-        self._is_retried = self._is_taken_up_later(context)
+        self._is_retried = unfinished.is_taken_up_later(self, context)
         with pulse.beating() as self._pulse:
             return self._run(context)
 
@@ -161,7 +158,7 @@ class SaagieRunJobOperator(SaagieTask):
                 raise AirflowSkipException(str(error)) from error
             raise
         except AirflowTaskTimeout:
-            if self.stop_on_kill and not self._is_taken_up_later(context):
+            if self.stop_on_kill and not unfinished.is_taken_up_later(self, context):
                 submission.clear_away_lost(self, context, client, job)
             raise
         mine = taken.submission
@@ -210,14 +207,14 @@ class SaagieRunJobOperator(SaagieTask):
         if found.instance_status is not None:
             context["ti"].xcom_push(key="instance_status", value=found.instance_status)
         if found.error_kind is not None:
-            self._end_without_an_end(found, mine)
+            raise unfinished.error_without_end(self, found, mine)
         return self._end(context, found, mine)
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """See to the instance also where Airflow's own backstop ends the deferral, or the trigger broke."""
         from airflow_provider_saagie.operators import pulse
 
-        self._is_retried = self._is_taken_up_later(context)
+        self._is_retried = unfinished.is_taken_up_later(self, context)
         with pulse.beating() as self._pulse:
             return self._resume(next_method, next_kwargs, context)
 
@@ -335,31 +332,13 @@ class SaagieRunJobOperator(SaagieTask):
     def _url(self, mine: Submission) -> str:
         return own_instance.instance_url(self.hook.settings, mine)
 
-    def _stops_at(self, kind: str | None, mine: Submission) -> bool:
-        return mine.owned and (self.stop_on_kill if kind == "execution_timeout" else self.on_timeout == "stop")
-
     def _end_at_deadline(self, context: Context, event: InstanceEvent, mine: Submission) -> NoReturn:
-        of_the_task = event.deadline_kind == "execution_timeout"
-        left = "The instance was left as it is"
-        if self._stops_at(event.deadline_kind, mine) and not self._may_be_the_retrys(mine):
+        stopped = None
+        if unfinished.is_stopped_at(self, event.deadline_kind, mine) and not self._may_be_the_retrys(mine):
             self._running = (self.hook.settings, mine)  # Airflow's alarm may come in the midst of the stop
             stopped = own_instance.stop(self.hook.settings, mine, f"the {event.deadline_kind} passed", self.log)
-            left = "The instance was asked to stop" if stopped else "The instance could not be stopped"
         self._running = None
-        passed = time_passed(context, event.deadline_kind, self.execution_timeout if of_the_task else self.timeout)
-        message = f"{event.message} {passed} {left}.\n{self._url(mine)}"
-        if of_the_task:
-            raise AirflowTaskTimeout(message)
-        raise SaagieWaitTimeout(message, host=self.hook.settings.base_url, instance_id=mine.instance_id)
-
-    def _end_without_an_end(self, event: InstanceEvent, mine: Submission) -> NoReturn:
-        kinds = {"auth": SaagieAuthError, "gone": SaagieInstanceGone}
-        kind = kinds.get(event.error_kind or "", SaagieError)
-        url = self._url(mine)
-        message = event.message if url in event.message else f"{event.message}\n{url}"
-        if kind is SaagieInstanceGone:
-            message += " The job is not run again by itself, since nobody knows how it ended; clear the task to run it."
-        raise kind(message, host=self.hook.settings.base_url)
+        raise unfinished.past_deadline(self, context, event, mine, stopped)
 
     def _end(self, context: Context, event: InstanceEvent, mine: Submission) -> str:
         from airflow_provider_saagie.operators.ending import raise_unless_good, read_outputs
@@ -394,9 +373,6 @@ class SaagieRunJobOperator(SaagieTask):
                 f"has started: {self._url(mine)}"
             )
 
-    def _is_taken_up_later(self, context: Context) -> bool:
-        return self.reattach and context["ti"].try_number <= (context["ti"].max_tries or 0)
-
     def _may_be_the_retrys(self, mine: Submission) -> bool:
         """Say whether a retry may have taken the instance up, since this process or its supervisor stood still."""
         stillness = self._pulse.stillness() if self._pulse and self._is_retried else 0.0
@@ -410,15 +386,5 @@ class SaagieRunJobOperator(SaagieTask):
         return stillness > 0
 
     def _give_up(self, context: Context, mine: Submission, error: Exception) -> None:
-        """Leave the instance to the next try where something of ours failed; without one, stop it."""
         self._running = None
-        url = self._url(mine)
-        if self._is_taken_up_later(context):
-            told = f"The instance goes on, and the next try takes it up: {url}"
-        elif mine.owned and self.stop_on_kill:
-            stopped = own_instance.stop(self.hook.settings, mine, f"the task failed ({type(error).__name__})", self.log)
-            told = f"The instance {'was asked to stop' if stopped else 'could not be stopped'}: {url}"
-        else:
-            told = f"The instance goes on, though the task failed: {url}"
-        self.log.warning("%s", told)
-        error.add_note(told)
+        unfinished.give_up(self, context, mine, error)
