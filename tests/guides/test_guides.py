@@ -17,6 +17,7 @@ from airflow.sdk import RetryAction
 
 from airflow_provider_saagie.exceptions import SaagieInfrastructureError, SaagieInstanceKilled, SaagieOutOfMemory
 from airflow_provider_saagie.hooks.saagie import SaagieHook
+from tests.pages import DOCS, ROOT, blocks
 from tests.unit.operators.conftest import TaskResult, airflow_db, run_quietly  # noqa: F401 - a fixture, by its name
 
 if TYPE_CHECKING:
@@ -24,11 +25,9 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.emulator.testing import Emulator
 
-ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
 DAGS = HERE / "dags"
 OFFICIAL = ROOT / ".venv-saagieapi"
-GUIDE_TO_FAILURES = ROOT / "docs" / "guides" / "failures.md"
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 Run = Callable[["DAG"], dict[str, "TaskResult"]]
@@ -100,8 +99,7 @@ def test_the_message_in_the_guide_is_the_real_one(
     make_job("broken")
     run(load("failures")["broken"].dag)
     said = "".join(capfd.readouterr())
-    guide = GUIDE_TO_FAILURES.read_text(encoding="utf-8")
-    (shown,) = re.findall(r"```text\n(SaagieJobFailed: .*?)```", guide, re.DOTALL)
+    (shown,) = blocks(DOCS / "guides" / "failures.md", "text")
     for line in shown.splitlines():
         pattern = re.escape(UUID.sub("ID", line)).replace("ID", UUID.pattern)
         pattern = re.sub(r"127\\\.0\\\.0\\\.1:\d+", r"127\\.0\\.0\\.1:\\d+", pattern)

@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_saagie.client.settings import read_settings
 from airflow_provider_saagie.client.status import OUTCOMES, InstanceStatus
 from airflow_provider_saagie.client.submit import TABLE, Since
 from airflow_provider_saagie.connection_form import EXTRA_FIELDS
-from airflow_provider_saagie.exceptions import SaagieValidationError
 from airflow_provider_saagie.operators import saagie as operators
 from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
 from docs import draw_how
+from tests.pages import README, ROOT, blocks, prose_of, section, table, text_of
 from tests.unit.operators.conftest import airflow_db, run_dag  # noqa: F401 - fixtures, found here by their names
 
 if TYPE_CHECKING:
@@ -30,50 +29,14 @@ if TYPE_CHECKING:
 
     from tests.unit.operators.conftest import TaskResult
 
-ROOT = Path(__file__).resolve().parents[2]
-README = ROOT / "README.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("[!_]*/*.md")])
 DOCUMENTED: list[type] = [*(getattr(operators, name) for name in operators.__all__), SaagieJobInstanceSensor]
 LINK = re.compile(r"!?\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 QUOTED = re.compile(r"^<!-- from (?P<path>\S+) -->\n```\w*\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
-FENCE = re.compile(r"^```(?P<language>[^\n`]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
 PATHS = ("airflow_provider_saagie/", "docs/", "example_dags/", "scripts/", "tests/")
 LINES_OF_THE_DAG = 10
 YET_TO_COME = {"contract"}
 SCHEMAS = ROOT.parent / "shared" / "schema"
-
-
-def text_of(page: Path) -> str:
-    return page.read_text(encoding="utf-8")
-
-
-def prose_of(page: Path) -> str:
-    """Give a page without its blocks of code."""
-    return FENCE.sub("", text_of(page))
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    return [match["code"] for match in FENCE.finditer(text_of(page)) if match["language"] == language]
-
-
-def section(page: Path, heading: str) -> str:
-    """Give what stands below a heading, up to the next one of its level or above."""
-    level = heading.partition(" ")[0]
-    _, found, rest = f"\n{text_of(page)}".partition(f"\n{heading}\n")
-    assert found, f"{page.name} has no heading {heading!r}"
-    return re.split(rf"^#{{1,{len(level)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
-
-
-def table(text: str, first_cell: str) -> list[list[str]]:
-    """Give the rows of the table whose header begins with a cell, the header left out."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    start = next(n for n, line in enumerate(lines) if line.startswith(f"| {first_cell} |"))
-    rows = []
-    for line in lines[start + 2 :]:
-        if line.startswith("| --- |"):
-            return rows[:-1]  # the next table's header
-        rows.append([cell.strip() for cell in line.strip("|").split("|")])
-    return rows
 
 
 def should_be(rows: list[list[str]]) -> str:
@@ -151,28 +114,6 @@ def test_the_table_of_the_connections_fields_is_the_form(page: Path) -> None:
     expected = [[field.label, f"`{field.name}`", shown(field.default), field.help] for field in EXTRA_FIELDS]
     written = table(text_of(page).partition("made from connection_form.py")[2], "Field")
     assert written == expected, should_be(expected)
-
-
-@pytest.mark.parametrize(
-    ("what", "host", "extra"),
-    [
-        ("no host", "", {}),
-        ("no platform", "https://acme-workspace.prod.saagie.io", {}),
-        ("plain http", "http://acme-workspace.prod.saagie.io", {"platform_id": 6}),
-        ("no realm in the host", "https://10.0.0.1", {"platform_id": 6}),
-        (
-            "a CA bundle that is not there",
-            "https://acme-workspace.prod.saagie.io",
-            {"platform_id": 6, "verify": "/no/such.pem"},
-        ),
-    ],
-    ids=["no host", "no platform", "plain http", "no realm", "no CA bundle"],
-)
-def test_a_message_about_the_connection_begins_as_the_docs_say(what: str, host: str, extra: dict[str, Any]) -> None:
-    said = dict(table(section(ROOT / "docs" / "connection.md", "## What the test says"), "What is wrong"))
-    with pytest.raises(SaagieValidationError) as raised:
-        read_settings(host=host, login="airflow", password="secret", extra=extra)
-    assert str(raised.value).startswith(said[what])
 
 
 def test_the_table_of_outcomes_is_the_codes() -> None:

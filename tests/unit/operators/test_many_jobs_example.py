@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
-import re
-from pathlib import Path
 from textwrap import indent
 
-ROOT = Path(__file__).resolve().parents[3]
+import pytest
+
+from tests.pages import DOCS, ROOT, blocks_in, section
+
 EXAMPLE = ROOT / "example_dags" / "saagie_many_jobs.py"
 
 
-def section(heading: str) -> str:
-    text = (ROOT / "docs" / "operators.md").read_text()
-    return text.partition(f"\n{heading}\n")[2].partition("\n## ")[0]
-
-
-def test_the_docs_show_the_example_as_it_stands() -> None:
-    shown = re.findall(r"^```python\n(.*?)^```$", section("## Many jobs at a time"), re.M | re.S)
-    assert len(shown) == 2
-    example = EXAMPLE.read_text()
-    for code in shown:
-        assert indent(code, "    ") in example
+@pytest.mark.parametrize("heading", ["## Many jobs at a time", "## What a job hands on"])
+def test_the_docs_show_the_example_as_it_stands(heading: str) -> None:
+    (shown,) = blocks_in(section(DOCS / "operators.md", heading), "python")
+    assert indent(shown, "    ") in EXAMPLE.read_text()
 
 
 def test_the_example_maps_what_it_says() -> None:

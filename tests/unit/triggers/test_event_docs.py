@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import inspect
-import re
 import runpy
 from dataclasses import fields
-from pathlib import Path
 
 from airflow_provider_saagie.triggers.events import JobEvent
 from airflow_provider_saagie.triggers.saagie import SaagieJobEventTrigger
+from tests.pages import DOCS, ROOT, blocks_in, section
 
-ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "example_dags" / "saagie_job_event.py"
-SECTION = (ROOT / "docs" / "operators.md").read_text("utf-8").partition("## Event-driven scheduling")[2]
+SECTION = section(DOCS / "operators.md", "## Event-driven scheduling")
 
 
 def test_the_snippet_is_cut_from_the_example() -> None:
-    (snippet,) = re.findall(r"```python\n(.*?)```", SECTION, re.DOTALL)
+    (snippet,) = blocks_in(SECTION, "python")
     assert snippet in EXAMPLE.read_text("utf-8")
 
 
