@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tarfile
 import zipfile
@@ -80,3 +81,13 @@ def test_what_the_wheel_says_of_itself(built: Built) -> None:
     assert said["License-Expression"] == "Apache-2.0"
     assert set(said.get_all("License-File", [])) == {"LICENSE", "NOTICE"}
     assert set(said.get_all("Provides-Extra", [])) == {"cluster", "emulator", "openlineage", "dev"}
+
+
+def test_an_index_shows_no_picture_and_no_link_that_it_has_not(built: Built) -> None:
+    with zipfile.ZipFile(built.wheel) as archive:
+        (file,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        said = archive.read(file).decode().partition("\n\n")[2]
+    assert said.startswith("# airflow-provider-saagie\n")
+    assert not [target for target in re.findall(r"\]\(([^)]*)\)", said) if not target.startswith("https://")]
+    assert "Picture: The DAG in Airflow, green, with the job's lines in the log of the task" in said
+    assert "the operators (`docs/operators.md`)" in said

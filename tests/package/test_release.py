@@ -133,14 +133,14 @@ def test_a_version_that_is_out_by_the_changelog_is_refused(clone: Clone) -> None
 
 def test_a_build_that_fails_is_refused(clone: Clone) -> None:
     project = (clone.folder / "pyproject.toml").read_text()
-    clone.write("pyproject.toml", project.replace('readme = "README.md"', 'readme = "NO-SUCH-FILE.md"'))
+    clone.write("pyproject.toml", project.replace('{ path = "README.md" }', '{ path = "NO-SUCH-FILE.md" }'))
     assert "NO-SUCH-FILE.md" in refused(clone, FIRST)
 
 
 def test_what_an_index_would_not_show_is_refused(clone: Clone) -> None:
     project = (clone.folder / "pyproject.toml").read_text()
-    plain = project.replace(
-        'readme = "README.md"', 'readme = {text = "A title\\n===\\n\\n.. no-such-thing::", content-type = "text/x-rst"}'
+    plain = project.replace("text/markdown", "text/x-rst").replace(
+        '{ path = "README.md" }', '{ text = "A title\\n===\\n\\n.. no-such-thing::" }'
     )
     clone.write("pyproject.toml", plain)
     assert "twine check" in refused(clone, FIRST)
