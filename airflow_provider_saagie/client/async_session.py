@@ -18,7 +18,7 @@ from airflow_provider_saagie.client import calls, core, outcomes
 from airflow_provider_saagie.client.documents import document
 from airflow_provider_saagie.client.request import PreparedRequest
 from airflow_provider_saagie.client.tls import trusting
-from airflow_provider_saagie.exceptions import SaagieError
+from airflow_provider_saagie.exceptions import SaagieAuthError, SaagieError
 
 if TYPE_CHECKING:
     import ssl
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["AsyncSession"]
 
 T = TypeVar("T")
+
+REFUSAL_HOLDS = 30.0
+"""Seconds for which a login that was refused is not tried again, whoever asks: logins get locked."""
 
 # The most specific first: the first that fits wins. A test walks aiohttp's exceptions, so that none is left out.
 FAULTS: tuple[tuple[type[BaseException], outcomes.Fault], ...] = (
@@ -63,6 +66,7 @@ class AsyncSession:
         self._logging_in = asyncio.Lock()
         self._logins = 0
         self._failed_login: outcomes.Refused | outcomes.Broken | None = None
+        self._refused_until = float("-inf")
         self._is_closed = False
         self._opened: aiohttp.ClientSession | None = None
         self._tls: ssl.SSLContext | bool = (
@@ -143,7 +147,7 @@ class AsyncSession:
         return await self._with_token(lambda token: self._exchange_text(body, token))
 
     async def log_in(self, *, instead_of: str | None = None) -> str:
-        """Get a token; of many that ask at a time, one logs in for all, also where it is refused: logins get locked.
+        """Get a token; of many that ask at a time, one logs in for all. A refusal holds for a while.
 
         :param instead_of: the token that was refused, if any.
         :return: the token.
@@ -151,14 +155,19 @@ class AsyncSession:
         """
         before = self._logins
         async with self._logging_in:
-            if self._logins != before and self._failed_login:  # while this one waited
+            # Another one's try failed while this one waited, or a moment ago.
+            if self._failed_login and (self._logins != before or _now() < self._refused_until):
                 return core.token_of(self._failed_login, self.settings)
             if self._token is None or self._token == instead_of:
                 self._token = None
                 outcome = await self._repeat(self._exchange_login, is_mutation=False)
                 assert not isinstance(outcome, outcomes.Answer)  # noqa: S101 - a login is no GraphQL
                 self._logins, self._failed_login = self._logins + 1, outcome
-                self._token = core.token_of(outcome, self.settings)
+                try:
+                    self._token = core.token_of(outcome, self.settings)
+                except SaagieAuthError:
+                    self._refused_until = _now() + REFUSAL_HOLDS
+                    raise
                 self._failed_login = None
                 self.settings.take_token(self._token)
             return self._token
@@ -256,6 +265,10 @@ class AsyncSession:
             "proxy": self.settings.proxy,
             "allow_redirects": False,
         }
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 async def _keep_from_gql(response: aiohttp.ClientResponse) -> None:

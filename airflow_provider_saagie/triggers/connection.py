@@ -20,6 +20,8 @@ __all__ = ["Connection"]
 
 LOOKUP_LIMIT = 60.0
 """Seconds after which a look-up in Airflow is given up, and the least between two of them."""
+STOPS_AT_A_TIME = 50
+"""Half of what aiohttp has on its way at a time: the rest is for those who wait. More stops wait for their turn."""
 
 
 class Connection:
@@ -30,6 +32,7 @@ class Connection:
 
     def __init__(self, look_up: Callable[[], Awaitable[Settings]]) -> None:
         self.stops_under_way = 0
+        self.stopping = asyncio.Semaphore(STOPS_AT_A_TIME)
         self.problem: Denied | None = None
         self._look_up = look_up
         self._looked_up_at = float("-inf")

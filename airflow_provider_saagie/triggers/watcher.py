@@ -28,7 +28,7 @@ __all__ = ["detached", "following", "stop", "wait"]
 LAST_LOOK = 3.0
 """Seconds that the last look at a deadline may take."""
 STOP_LIMIT = 10.0
-"""Seconds that a stop may take."""
+"""Seconds that a stop may take, once it is its turn."""
 LAST_LINES = 3.0
 """Seconds that the last lines of a job's log may delay the end of a task."""
 
@@ -140,7 +140,7 @@ async def stop(conn_id: str, waiter: Waiter) -> None:
             poller = watcher.poller
             poller.connection.stops_under_way += 1
             try:
-                async with asyncio.timeout(STOP_LIMIT):
+                async with poller.connection.stopping, asyncio.timeout(STOP_LIMIT):
                     session = await poller.connection.session()
                     await session.run(instances.stop(waiter.instance_id))
             finally:

@@ -22,7 +22,7 @@ from airflow_provider_saagie.triggers.waiter import Ended, Failed, StillOnItsWay
 from tests.unit.triggers.recorded import Recorder
 from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
 from tests.unit.triggers.skipping_loop import TimelessLoop
-from tests.unit.triggers.small_saagie import RowFails, connection, instance, refusal, row, small_saagie
+from tests.unit.triggers.small_saagie import PASSWORD, RowFails, connection, instance, refusal, row, small_saagie
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -447,8 +447,7 @@ def test_of_many_logs_that_find_the_login_refused_one_tries_it(play: Callable[..
         s.saagie.log_of = log_of
         waiting = [s.wait_for(n, stream_logs=True) for n in range(1, 201)]
         await asyncio.sleep(60)
-        # The first, the first that a log tries, and the one that looks at the statuses after it.
-        assert len(s.saagie.logins) == 3
+        assert len(s.saagie.logins) == 2  # the first, and the one that finds out, for statuses too
         await all_leave(waiting)
 
     play(scene, debug=False, loop=TimelessLoop)
@@ -466,3 +465,43 @@ def test_deadlines_do_not_try_a_refused_login_each(play: Callable[..., None]) ->
         assert len(s.saagie.logins) <= 3
 
     play(scene)
+
+
+def test_stops_one_after_the_other_do_not_try_a_refused_login_each(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        waiting = [s.wait_for(n, stream_logs=True, deadline=20 + n) for n in range(1, 31)]
+        await asyncio.sleep(20)
+        s.saagie.password = "changed"
+        s.saagie.tokens.clear()
+        before = len(s.saagie.logins)
+        for number in range(60):
+            (line,) = await s.stop(100 + number)
+            assert "refused the login" in line
+            await asyncio.sleep(0.4)
+        assert len(s.saagie.logins) == before + 1
+        s.saagie.password = PASSWORD  # it may be mended in Saagie, too
+        await asyncio.sleep(30)
+        assert await s.stop(200) == ["Saagie was asked to stop it."]
+        await all_leave(waiting)
+
+    play(scene, debug=False)
+
+
+def test_more_stops_at_once_than_are_answered_in_time_wait_for_their_turn(play: Callable[..., None]) -> None:
+    """And whoever waits is asked for meanwhile."""
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        s.saagie.stop_seconds = 3.0
+        waiting = [s.wait_for(n, poll_interval=5) for n in range(1, 11)]
+        await asyncio.sleep(20)
+        s.saagie.asked.clear()
+        lines = await asyncio.gather(*(s.stop(100 + number) for number in range(500)))
+        assert lines == [["Saagie was asked to stop it."]] * 500
+        assert len(set(s.saagie.stopped)) == 500
+        assert s.saagie.now() == pytest.approx(20 + 500 / 50 * 3, abs=1)
+        assert [len(asked.ids) for asked in s.saagie.looks] == [10] * 6
+        await all_leave(waiting)
+
+    play(scene, debug=False, loop=TimelessLoop)
