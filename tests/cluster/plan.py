@@ -6,7 +6,9 @@ import itertools
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 # Failpoints, as tests/cluster/dags/chaos_points.py has them, with the ways in which a task strikes itself there.
 POINTS = (
@@ -39,8 +41,11 @@ OUTSIDE = ("kill", "kill supervisor", "kill both", "term", "freeze", "freeze bot
 KINDS = ("deferred", "waiting", "mapped")
 SHARED = ("shared_adopt", "shared_fail")
 MACHINES = (
+    # A deferred task can be hit in its triggerer only, and most tasks are deferred.
     ("triggerer", "kill"),
     ("triggerer", "kill"),
+    ("triggerer", "kill"),
+    ("triggerer", "term"),
     ("triggerer", "term"),
     ("triggerer", "freeze"),
     ("worker", "kill"),
@@ -48,6 +53,7 @@ MACHINES = (
     ("saagie", "kill"),
     ("saagie", "freeze"),
 )
+EVENT_SECONDS = 1.0  # from an instance's end to its event, about: half a poll_interval of the DAGs
 
 
 @dataclass(frozen=True)
@@ -110,17 +116,21 @@ def plan(seed: int, kinds: Sequence[str] = KINDS) -> Iterator[Case]:
     own = _mixed(dice, list(itertools.product(POINTS, SELF)))
     aims = _mixed(dice, list(itertools.product(AIMS, OUTSIDE)))
     machines = _mixed(dice, list(MACHINES))
+    aims_at = {target: _mixed(dice, list(found)) for target, found in AIMS_AT.items()}
+    deferred = [kind for kind in kinds if kind != "waiting"]
     for number in itertools.count(1):
         kind = dice.choice(kinds)
         if number % 2 == 0:
             point, how = next(own)
             strike = Strike("task", how, point, **_hold(dice, how))
-        elif number % 8 == 1:
+        elif number % 6 == 1:
             target, how = next(machines)
-            aim = dice.choice(AIMS_AT[target])
-            strike = Strike(
-                target, how, None, aim, _within(dice, aim), hold=_of_machine(dice, target), which=dice.choice([1, 2])
-            )
+            aim, which = next(aims_at[target]), dice.choice([1, 2])
+            delay = _within(dice, aim)
+            if target == "triggerer":
+                kind = dice.choice(deferred)
+                delay = min(delay, EVENT_SECONDS * dice.random()) if aim == "the instance ended" else delay
+            strike = Strike(target, how, None, aim, delay, hold=_of_machine(dice, target), which=which)
         else:
             aim, how = next(aims)
             strike = Strike("task", how, None, aim, _within(dice, aim), **_hold(dice, how))
@@ -160,7 +170,7 @@ def peers(seed: int, kinds: Sequence[str] = PEERS) -> Iterator[Case]:
             yield Case(number, kind, strike)
 
 
-def _mixed(dice: random.Random, choices: list[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def _mixed(dice: random.Random, choices: list[T]) -> Iterator[T]:
     """Give all choices in an order of chance, then all in another, and so on."""
     while True:
         yield from dice.sample(choices, len(choices))

@@ -269,7 +269,6 @@ class Striker:
                 waking = threading.Timer(strike.hold, send_signal, [family, signal.SIGCONT])
                 waking.start()
                 self._waking.append(waking)
-                self._machines_rest_until += strike.hold
 
     def _wakes(self, frozen: Frozen, mine: Seen) -> bool:
         if frozen.until is not None:
