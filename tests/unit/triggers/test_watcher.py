@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import logging
+import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -507,5 +509,97 @@ def test_lines_are_logged_in_the_context_of_their_waiter(play: Callable[..., Non
             await asyncio.sleep(0)
         await asyncio.gather(*(one.verdict() for one in waiting))
         assert sorted(heard) == [(instance(n), f"[job] {instance(n)}") for n in (1, 2)]
+
+    play(scene)
+
+
+def test_a_deadline_that_has_passed_already_strikes_at_once(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        assert await s.wait_for(1, deadline=-60).verdict() == StillOnItsWay(was_read=True)
+        assert s.saagie.now() < 0.5
+
+    play(scene)
+
+
+def test_at_a_deadline_the_last_lines_are_shown_where_the_status_can_be_read(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        s.saagie.log_of = lambda _, at: [("STDOUT", "at the end")] if at > 39 else []
+        one = s.wait_for(1, deadline=40, poll_interval=600, stream_logs=True)
+        assert await one.verdict() == StillOnItsWay(was_read=True)
+        assert one.log.lines == ["[job] at the end"]
+
+    play(scene)
+
+
+@pytest.mark.parametrize("why", ["away", "refused", "gone"])
+def test_the_last_lines_are_not_waited_for_where_the_status_could_not_be_read(
+    play: Callable[..., None], why: str
+) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING", age=HOUR) if why != "gone" or at < 20 else None
+        s.saagie.log_of = lambda *_: [("STDOUT", "line")]
+        one = s.wait_for(1, stream_logs=True, deadline=100 if why == "away" else None)
+        await asyncio.sleep(20)
+        if why == "away":
+            s.saagie.refuse = lambda _: web.Response(status=503)
+        elif why == "refused":
+            s.saagie.password = "changed"
+            s.saagie.tokens.clear()
+        await one.verdict()
+        assert not any("could not be read" in line for line in one.log.lines)
+        assert [asked for asked in s.saagie.asked if asked.operation == "watchLogs" and asked.at > 25] == []
+
+    play(scene)
+
+
+def test_whoever_has_left_is_forgotten_long_before_its_deadline(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda id_, at: row("SUCCEEDED" if id_ == instance(2) and at > 20 else "RUNNING", age=HOUR)
+        s.saagie.log_of = lambda *_: [("STDOUT", "line")]
+        stays, ends, leaves = (s.wait_for(n, deadline=HOUR, stream_logs=True) for n in (1, 2, 3))
+        ended, left = weakref.ref(ends.log), weakref.ref(leaves.log)
+        await ends.verdict()
+        await leaves.leave()
+        del ends, leaves
+        await asyncio.sleep(20)  # a round in which they may still have been
+        gc.collect()
+        assert ended() is left() is None
+        await stays.leave()
+
+    play(scene)
+
+
+def test_a_mistake_of_ours_ends_nobody_anew_who_has_ended(play: Callable[..., None]) -> None:
+    """The one whose end is known may still be reading the last lines of its job."""
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda id_, at: row("SUCCEEDED" if id_ == instance(2) and at > 20 else "RUNNING", age=HOUR)
+        s.saagie.refuse = lambda asked: web.Response(status=500) if asked.operation == "watchLogs" else None
+        wrong: list[Any] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+        one, ended, three = s.wait_for(1, poll_interval=1), s.wait_for(2, stream_logs=True), s.wait_for(3)
+        await asyncio.wait({ended.waiter.verdict})
+        one.waiter.poll_interval = "ten"  # type: ignore[assignment]
+        for waiting in (one, three):
+            with pytest.raises(TypeError):
+                await waiting.verdict()
+        assert isinstance(await ended.verdict(), Ended)
+        assert wrong == []
+
+    play(scene)
+
+
+def test_whoever_waits_for_a_watcher_that_is_cancelled_is_cancelled_too(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        one = s.wait_for(1)
+        await asyncio.sleep(5)
+        watcher._watchers[asyncio.get_running_loop()][s.conn_id].task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await one.verdict()
+        s.saagie.tell = lambda *_: row("SUCCEEDED")
+        assert await all_end([s.wait_for(1)])  # and the next one has a new watcher
 
     play(scene)
