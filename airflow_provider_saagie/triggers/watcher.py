@@ -124,8 +124,6 @@ async def following(conn_id: str, feed: JobFeed) -> AsyncIterator[Connection]:
             yield watcher.poller.connection
         finally:
             watcher.poller.remove(feed)
-    if watcher.members == 0:
-        await asyncio.wait({watcher.task})
 
 
 async def stop(conn_id: str, waiter: Waiter) -> None:
@@ -134,28 +132,26 @@ async def stop(conn_id: str, waiter: Waiter) -> None:
     :param conn_id: the connection's id in Airflow.
     :param waiter: whose instance, and whose log.
     """
-    poller: Poller | None = None
-    try:
-        with _membership(conn_id) as watcher:
-            poller = watcher.poller
-            poller.connection.stops_under_way += 1
-            try:
-                async with poller.connection.stopping, asyncio.timeout(STOP_LIMIT):
-                    session = await poller.connection.session()
-                    await session.run(instances.stop(waiter.instance_id))
-            finally:
-                poller.connection.stops_under_way -= 1
-    except (SaagieError, TimeoutError) as error:
-        problem = poller.connection.problem if poller else None
-        late = problem.error if problem else f"Saagie did not answer within {STOP_LIMIT:.0f} s"
-        waiter.say(
-            logging.WARNING,
-            "The stop failed, so that the instance may go on: %s (%s)",
-            poller.connection.link(waiter) if poller else waiter.link(None),
-            error if isinstance(error, SaagieError) else late,
-        )
-    else:
-        waiter.say(logging.INFO, "Saagie was asked to stop it.")
+    with _membership(conn_id) as watcher:
+        connection = watcher.poller.connection
+        connection.stops_under_way += 1
+        try:
+            async with connection.stopping, asyncio.timeout(STOP_LIMIT):
+                session = await connection.session()
+                await session.run(instances.stop(waiter.instance_id))
+        except (SaagieError, TimeoutError) as error:
+            problem = connection.problem
+            late = problem.error if problem else f"Saagie did not answer within {STOP_LIMIT:.0f} s"
+            waiter.say(
+                logging.WARNING,
+                "The stop failed, so that the instance may go on: %s (%s)",
+                connection.link(waiter),
+                error if isinstance(error, SaagieError) else late,
+            )
+        else:
+            waiter.say(logging.INFO, "Saagie was asked to stop it.")
+        finally:
+            connection.stops_under_way -= 1
 
 
 def detached(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

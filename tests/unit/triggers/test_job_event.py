@@ -549,6 +549,23 @@ def test_the_last_one_out_closes_and_the_next_one_opens_anew(play: Callable[...,
     play(scene)
 
 
+def test_a_trigger_that_has_ended_is_not_asked_for_any_longer(play: Callable[..., None]) -> None:
+    """Neither its job, nor the instances that it has waited for."""
+
+    async def scene(s: Scene) -> None:
+        s.job.add(*(Run(number) for number in range(1, 21)))  # ten are on no page that is looked at
+        stays, ends = s.start(job_id=instance(77)), s.start()
+        await s.until(60)
+        assert s.saagie.looks
+        await ends.crash()
+        s.saagie.asked.clear()
+        await s.until(120)
+        assert {one for asked in s.saagie.asked for one in asked.ids} == {instance(77)}
+        await stays.crash()
+
+    play(scene)
+
+
 RUNS = st.lists(
     st.builds(
         Run,

@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +100,29 @@ def test_a_line_a_minute_and_metrics_say_what_was_done(
         assert {tags["conn_id"] for *_, tags in backend.got} == {s.conn_id}
 
     play(scene, debug=False)
+
+
+def test_the_line_lands_in_no_tasks_log(play: Callable[..., None], backend: Backend) -> None:
+    """Airflow tells by the context whose a line is."""
+    whose: ContextVar[str] = ContextVar("whose", default="nobody's")
+    heard: list[str] = []
+
+    class Hearing(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            heard.append(whose.get())
+
+    async def scene(s: Scene) -> None:
+        whose.set("the task's that came first")
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 100 else "SUCCEEDED", age=HOUR)
+        assert await all_end([s.wait_for(1)])
+
+    hearing = Hearing()
+    logging.getLogger(LOGGER).addHandler(hearing)
+    try:
+        play(scene)
+    finally:
+        logging.getLogger(LOGGER).removeHandler(hearing)
+    assert heard == ["nobody's"]
 
 
 def test_the_line_says_what_was_wrong_last(

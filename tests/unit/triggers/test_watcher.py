@@ -388,6 +388,28 @@ def test_a_stop_under_way_keeps_the_session_open(play: Callable[..., None]) -> N
     play(scene)
 
 
+def test_an_edited_connection_waits_for_the_stop_under_way_and_is_used_then(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        s.saagie.refuse = lambda asked: (
+            web.Response(status=503) if asked.operation == "watchInstances" and 70 < asked.at < 200 else None
+        )
+        s.saagie.stop_seconds = 9
+        one = s.wait_for(1)
+        await asyncio.sleep(72)
+        s.saagie.password = "changed"
+        s.edit_connection(password="changed")
+        assert await s.stop(1) == ["Saagie was asked to stop it."]
+        assert len([asked for asked in s.saagie.looks if 72 < asked.at < s.saagie.now()]) >= 2  # it was read meanwhile
+        assert len(s.saagie.logins) == 1
+        await asyncio.sleep(200)
+        assert len(s.saagie.logins) == 2
+        assert "Saagie answers again" in one.log.lines[-1]
+        await one.leave()
+
+    play(scene)
+
+
 def test_a_stop_works_where_nobody_waits(play: Callable[..., None]) -> None:
     async def scene(s: Scene) -> None:
         await s.stop(1)
@@ -571,21 +593,27 @@ def test_whoever_has_left_is_forgotten_long_before_its_deadline(play: Callable[.
     play(scene)
 
 
-def test_a_mistake_of_ours_ends_nobody_anew_who_has_ended(play: Callable[..., None]) -> None:
+def test_a_mistake_of_ours_concerns_neither_who_has_ended_nor_who_comes_later(play: Callable[..., None]) -> None:
     """The one whose end is known may still be reading the last lines of its job."""
 
     async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda id_, at: row("SUCCEEDED" if id_ == instance(2) and at > 20 else "RUNNING", age=HOUR)
+        s.saagie.tell = lambda id_, at: row("SUCCEEDED" if id_ != instance(1) and at > 20 else "RUNNING", age=HOUR)
         s.saagie.refuse = lambda asked: web.Response(status=500) if asked.operation == "watchLogs" else None
         wrong: list[Any] = []
         asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
-        one, ended, three = s.wait_for(1, poll_interval=1), s.wait_for(2, stream_logs=True), s.wait_for(3)
+        one, two, ended = s.wait_for(1, poll_interval=1), s.wait_for(1), s.wait_for(2, stream_logs=True)
         await asyncio.wait({ended.waiter.verdict})
         one.waiter.poll_interval = "ten"  # type: ignore[assignment]
-        for waiting in (one, three):
+        for waiting in (one, two):
             with pytest.raises(TypeError):
                 await waiting.verdict()
+        assert not ended.task.done()
+        stays = s.wait_for(1)
+        assert isinstance(await s.wait_for(3).verdict(), Ended)
         assert isinstance(await ended.verdict(), Ended)
+        assert isinstance(await s.wait_for(4).verdict(), Ended)
+        await stays.leave()
+        assert len(s.saagie.logins) == 2
         assert wrong == []
 
     play(scene)
