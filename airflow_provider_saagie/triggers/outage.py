@@ -105,8 +105,6 @@ class Outage:
                     f"as it was ({link}). The last error: {error}",
                 )
             )
-        if all(waiter.verdict.done() for waiter in self._waiters):
-            self._trouble = None
 
     async def ends(self) -> None:
         """Note that Saagie has answered."""

@@ -112,6 +112,31 @@ def test_one_null_is_looked_at_again_within_a_minute_whatever_the_interval(play:
     play(scene)
 
 
+@pytest.mark.parametrize("doubt", ["null", "UNKNOWN", "error"])
+def test_what_was_odd_before_an_outage_proves_nothing_after_it(play: Callable[..., None], doubt: str) -> None:
+    """A platform that goes down, or comes up, tells odd things."""
+    odd: list[float] = []
+
+    def tell(instance_id: str, at: float) -> dict[str, Any] | None:
+        is_odd = instance_id == instance(1) and at > (15 if not odd else HOUR) and len(odd) < 2
+        if not is_odd:
+            return row("SUCCEEDED" if len(odd) == 2 else "RUNNING", age=HOUR)
+        odd.append(at)
+        if doubt == "error":
+            raise RowFails("database away")
+        return None if doubt == "null" else row("UNKNOWN", age=HOUR)
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = tell
+        s.saagie.refuse = lambda asked: web.Response(status=503) if odd and asked.at < HOUR else None
+        for verdict in [await waiting.verdict() for waiting in (s.wait_for(1), s.wait_for(2))]:
+            assert isinstance(verdict, Ended)
+            assert verdict.instance.status == "SUCCEEDED"
+        assert len(odd) == 2
+
+    play(scene)
+
+
 def test_a_long_interval_is_grown_into(play: Callable[..., None]) -> None:
     async def scene(s: Scene) -> None:
         s.saagie.tell = lambda _, at: row("RUNNING" if at < 1200 else "SUCCEEDED", age=at)

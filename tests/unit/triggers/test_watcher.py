@@ -183,7 +183,10 @@ def test_retry_after_is_honoured(play: Callable[..., None]) -> None:
     async def scene(s: Scene) -> None:
         s.saagie.refuse = refuse
         s.saagie.tell = lambda *_: row("SUCCEEDED")
-        assert isinstance(await s.wait_for(1).verdict(), Ended)
+        one = s.wait_for(1)
+        await asyncio.sleep(10)
+        assert ["away" in line for line in one.log.lines] == [True]  # that long a pause is worth a line
+        assert isinstance(await one.verdict(), Ended)
         first, second = s.saagie.looks
         assert 200 <= second.at - first.at < 202
 
@@ -192,13 +195,14 @@ def test_retry_after_is_honoured(play: Callable[..., None]) -> None:
 
 def test_a_late_comer_is_told_of_the_outage(play: Callable[..., None]) -> None:
     async def scene(s: Scene) -> None:
-        s.saagie.refuse = lambda asked: web.Response(status=502) if asked.at < 100 else None
+        s.saagie.refuse = lambda asked: web.Response(status=502 if asked.at < 5 else 504) if asked.at < 100 else None
         s.saagie.tell = lambda *_: row("SUCCEEDED")
         first = s.wait_for(1)
         await asyncio.sleep(20)
         late = s.wait_for(2)
         await asyncio.gather(first.verdict(), late.verdict())
         assert ["away" in line for line in late.log.lines] == [True, False]
+        assert "504" in late.log.lines[0]  # what was wrong last
 
     play(scene)
 
@@ -230,6 +234,22 @@ def test_a_refused_login_ends_the_waiters_after_ten_minutes(play: Callable[..., 
         assert len(waiting[0].log.lines) == 1
         assert "changed" not in str(verdicts)
         assert "correct horse" not in str(verdicts) + waiting[0].log.lines[0]
+
+    play(scene)
+
+
+def test_an_outage_does_not_count_among_the_ten_minutes_of_a_refusal(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        s.saagie.refuse = lambda asked: web.Response(status=503) if 20 < asked.at < 1220 else None
+        one = s.wait_for(1)
+        await asyncio.sleep(1200)
+        s.saagie.password = "changed"
+        s.saagie.tokens.clear()
+        assert isinstance(await one.verdict(), Failed)
+        assert 1800 <= s.saagie.now() < 1800 + 180
+        assert ["away" in line for line in one.log.lines] == [True, False]
+        assert "refused the login" in one.log.lines[1]
 
     play(scene)
 
@@ -440,14 +460,26 @@ def test_a_stop_without_an_answer_is_given_up_after_ten_seconds(play: Callable[.
     play(scene)
 
 
-def test_a_short_break_is_not_worth_a_line(play: Callable[..., None]) -> None:
+@pytest.mark.parametrize(("times", "lines"), [(1, 0), (2, 2)])
+def test_a_short_break_is_not_worth_a_line(play: Callable[..., None], times: int, lines: int) -> None:
+    """Nor for those who come meanwhile."""
+
     async def scene(s: Scene) -> None:
         s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        broken = iter([web.Response(status=502)])
-        s.saagie.refuse = lambda asked: next(broken, None) if asked.at > 20 else None
-        one = s.wait_for(1)
-        assert isinstance(await one.verdict(), Ended)
-        assert one.log.lines == []
+        waiting = [s.wait_for(1)]
+        broken: list[float] = []
+
+        def refuse(asked: Any) -> web.Response | None:
+            if asked.at < 20 or len(broken) == times:
+                return None
+            broken.append(asked.at)
+            asyncio.get_running_loop().call_later(0.5, lambda: waiting.append(s.wait_for(len(waiting) + 1)))
+            return web.Response(status=502)
+
+        s.saagie.refuse = refuse
+        await asyncio.sleep(50)
+        assert await all_end(waiting)
+        assert [len(one.log.lines) for one in waiting] == [lines] * (1 + times)
 
     play(scene)
 
@@ -629,5 +661,24 @@ def test_whoever_waits_for_a_watcher_that_is_cancelled_is_cancelled_too(play: Ca
             await one.verdict()
         s.saagie.tell = lambda *_: row("SUCCEEDED")
         assert await all_end([s.wait_for(1)])  # and the next one has a new watcher
+
+    play(scene)
+
+
+def test_a_deadline_in_a_pause_is_no_reason_to_wait_for_its_end(play: Callable[..., None]) -> None:
+    """Saagie may be back, and the status is read once more."""
+
+    def refuse(asked: Any) -> web.Response | None:
+        return web.Response(status=429, headers={"Retry-After": "300"}) if 20 < asked.at < 50 else None
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 90 else "SUCCEEDED", age=HOUR)
+        s.saagie.refuse = refuse
+        others = [s.wait_for(n) for n in (3, 4)]
+        assert await s.wait_for(1, deadline=60).verdict() == StillOnItsWay(was_read=True)
+        assert [asked.ids for asked in s.saagie.looks if asked.at > 50] == [[instance(1)]]
+        # So it is known that Saagie is back, and nobody waits on.
+        assert await all_end(others)
+        assert s.saagie.now() < 105
 
     play(scene)
