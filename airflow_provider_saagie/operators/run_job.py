@@ -297,7 +297,10 @@ class SaagieRunJobOperator(SaagieTask):
         deadline = self._deadline(context)
         trigger = self._trigger(mine, deadline)
         if self.deferrable and not taken.has_ended:
-            self._end_if_stopped(mine)  # in the last moment: who resumes does not know of it
+            # From here on Airflow defers the task, told to end or not: a stop now would be taken for somebody's wish by
+            # whoever resumes. One that came before is known to `_end_if_stopped`.
+            self._running = None
+            self._end_if_stopped(mine)
             self.log.info("Waiting in the triggerer, without a worker slot.")
             self.defer(
                 trigger=trigger,
