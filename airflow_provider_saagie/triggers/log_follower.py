@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Any
 
@@ -17,7 +17,7 @@ from airflow_provider_saagie.triggers import rounds
 from airflow_provider_saagie.triggers.batch_size import BatchSize
 from airflow_provider_saagie.triggers.connection import Connection
 from airflow_provider_saagie.triggers.metrics import Meter
-from airflow_provider_saagie.triggers.waiter import Waiter
+from airflow_provider_saagie.triggers.waiter import Line, Waiter, say_all
 
 __all__ = ["LogFollower"]
 
@@ -25,8 +25,6 @@ OPERATION = "watchLogs"
 LARGEST_BATCH = 50
 LINES_A_REQUEST = 5_000
 LINES_OF_ONE = 1_000
-LINES_AT_A_TIME = 100
-"""Lines after which others may use the loop: logging is not free, and the triggerer minds a loop that stands."""
 GATHERING = 0.05
 PAUSE_AFTER_TROUBLE = 0.5
 TOO_MUCH = (400, 413, 414, 422)
@@ -90,8 +88,13 @@ class LogFollower:
         self._meter.count(requests=1, errors=not usable)
         if isinstance(outcome, outcomes.Answer) and isinstance(outcome.data, Mapping):
             concerned = rounds.errors_by_alias(outcome.errors)
+            lines: list[Line] = []
             for n, waiter in enumerate(batch):
-                await self._show(waiter, outcome.data.get(f"l{n}"), concerned.get(f"l{n}"), limit)
+                lines += self._take(waiter, outcome.data.get(f"l{n}"), concerned.get(f"l{n}"), limit)
+                await asyncio.sleep(0)
+            await say_all(lines)
+            for waiter in batch:
+                self._finish(waiter)
             return
         too_much = isinstance(outcome, outcomes.Answer) or (
             isinstance(outcome, outcomes.Refused) and outcome.status in TOO_MUCH
@@ -107,29 +110,25 @@ class LogFollower:
             if smaller or waiter.drained:
                 self.follow(waiter)
 
-    async def _show(self, waiter: Waiter, answer: object, error: Mapping[str, Any] | None, limit: int) -> None:
+    def _take(self, waiter: Waiter, answer: object, error: Mapping[str, Any] | None, limit: int) -> Iterator[Line]:
+        """Give what is to be shown of an answer, and have the rest read."""
         content = answer.get("content") if isinstance(answer, Mapping) else None
         rows = content if isinstance(content, list) else []
         if error and not rows and waiter.drained:
-            waiter.say(logging.WARNING, "%s", job_log.not_all_read(self._connection.link(waiter)))
+            yield waiter, logging.WARNING, job_log.not_all_read(self._connection.link(waiter))
         elif error and not rows and not waiter.log_trouble_told:
             waiter.log_trouble_told = True
             told = rounds.meant(OPERATION, error, self._connection.settings)
-            waiter.say(logging.WARNING, "The job's log can't be read for now. %s", told)
-        for n, row in enumerate(rows[: waiter.log_limit - waiter.lines_seen], start=1):
-            if waiter.left:
-                return
+            yield waiter, logging.WARNING, f"The job's log can't be read for now. {told}"
+        for row in rows[: waiter.log_limit - waiter.lines_seen]:
             waiter.lines_seen += 1
-            waiter.say(logging.INFO, "%s", job_log.formatted(_line(row)))
-            if n % LINES_AT_A_TIME == 0:
-                await asyncio.sleep(0)
+            yield waiter, logging.INFO, job_log.formatted(_line(row))
         total = answer.get("count") if isinstance(answer, Mapping) else None
         more = len(rows) >= limit or (isinstance(total, int) and total > waiter.lines_seen)
         if rows and waiter.lines_seen >= waiter.log_limit:
-            waiter.say(logging.INFO, "%s", job_log.limit_reached(waiter.log_limit, self._connection.link(waiter)))
+            yield waiter, logging.INFO, job_log.limit_reached(waiter.log_limit, self._connection.link(waiter))
         elif rows and more:
             self.follow(waiter)
-        self._finish(waiter)
 
     def _finish(self, waiter: Waiter) -> None:
         """Say that all is shown, to one whose end is known."""

@@ -11,7 +11,7 @@ from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.triggers import rounds
 from airflow_provider_saagie.triggers.connection import Connection
 from airflow_provider_saagie.triggers.rounds import Away, Denied
-from airflow_provider_saagie.triggers.waiter import Asked, Failed
+from airflow_provider_saagie.triggers.waiter import Asked, Failed, Line, say_all
 
 __all__ = ["Outage"]
 
@@ -69,7 +69,8 @@ class Outage:
     def greet(self, waiter: Asked) -> None:
         """Tell a late comer what the others know already."""
         if self._trouble and self._trouble.told:
-            _tell(waiter, self._trouble.reading)
+            for _, level, line in _told(waiter, self._trouble.reading):
+                waiter.say(level, "%s", line)
 
     async def begins(self, reading: Away | Denied) -> None:
         """Note that a try has failed: the first one, or one more.
@@ -88,8 +89,7 @@ class Outage:
         trouble.next_try = now + pause
         if not trouble.told and (trouble.attempts > 1 or pause > NOT_WORTH_A_LINE):
             trouble.told = True
-            async for waiter in self._some_at_a_time():
-                _tell(waiter, reading)
+            await say_all([line for waiter in self._waiters for line in _told(waiter, reading)])
         if isinstance(reading, Denied) and now - trouble.since >= rounds.PATIENCE:
             await self._give_up(trouble, reading.error)
 
@@ -110,9 +110,8 @@ class Outage:
         """Note that Saagie has answered."""
         trouble, self._trouble = self._trouble, None
         if trouble and trouble.told:
-            async for waiter in self._some_at_a_time():
-                if not waiter.quiet:
-                    waiter.say(logging.INFO, "Saagie answers again, after %.0f s.", _now() - trouble.since)
+            line = f"Saagie answers again, after {_now() - trouble.since:.0f} s."
+            await say_all([(waiter, logging.INFO, line) for waiter in self._waiters if not waiter.quiet])
 
     async def _some_at_a_time(self) -> AsyncIterator[Asked]:
         for n, waiter in enumerate(list(self._waiters), start=1):
@@ -125,15 +124,12 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _tell(waiter: Asked, reading: Away | Denied) -> None:
+def _told(waiter: Asked, reading: Away | Denied) -> list[Line]:
     if waiter.quiet:
-        return
+        return []
     if isinstance(reading, Denied):
-        waiter.say(
-            logging.WARNING,
-            "The connection is refused; it is read anew and tried once a minute%s. %s",
-            "" if waiter.endless else f", for {rounds.PATIENCE / 60:.0f} minutes",
-            reading.error,
-        )
+        how_long = "" if waiter.endless else f", for {rounds.PATIENCE / 60:.0f} minutes"
+        line = f"The connection is refused; it is read anew and tried once a minute{how_long}. {reading.error}"
     else:
-        waiter.say(logging.WARNING, "Saagie is away; waiting goes on until it is back. %s", reading.error)
+        line = f"Saagie is away; waiting goes on until it is back. {reading.error}"
+    return [(waiter, logging.WARNING, line)]

@@ -45,6 +45,8 @@ T = TypeVar("T")
 
 LARGEST_BATCH = 100
 REQUESTS_AT_A_TIME = 4
+ENDS_AT_A_TIME = 25
+"""Ends after which others may use the loop: what Airflow does with each event takes it much longer than us."""
 GATHERING = 0.1
 """Seconds in which waiters that come together, or whose deadlines do, are gathered into one request."""
 LONGEST_DOUBT = 60.0
@@ -84,6 +86,7 @@ class Poller:
         self._schedule = Schedule()
         self._last_looks: list[Asked] = []
         self._wake = asyncio.Event()
+        self._handing_out = asyncio.Lock()
         self._batch_sizes = {question.operation: BatchSize(LARGEST_BATCH) for question in QUESTIONS}
 
     def add(self, waiter: Asked) -> None:
@@ -242,7 +245,8 @@ class Poller:
             case Rows(rows=rows):
                 await self._outage.ends()
                 tally.largest_accepted = max(tally.largest_accepted, len(batch))
-                self._apply_all(batch, rows, known, asked_at)
+                async with self._handing_out:  # one after the other, so that many ends don't pile up
+                    await self._apply_all(batch, rows, known, asked_at)
                 return None
             case TooMuch(error=error) if len(batch) == 1:
                 tally.culprits.append((batch[0], error))
@@ -255,16 +259,21 @@ class Poller:
             case _:
                 return reading
 
-    def _apply_all(
+    async def _apply_all(
         self, batch: Sequence[Asked], rows: Sequence[rounds.Row], known: Sequence[JobInstance | None], asked_at: float
     ) -> None:
         now = _now()
         ticks: dict[float, float] = {}
+        ends = 0
         for waiter, row, before in zip(batch, rows, known, strict=True):
             waiter.asked_alone = False
             is_new = before is None or row is not before or not waiter.is_steady
             if is_new or waiter.last_look_since is not None or not isinstance(waiter, Waiter):
                 self._apply(waiter, row, asked_at)
+                if waiter.verdict.done():
+                    ends += 1
+                    if ends % ENDS_AT_A_TIME == 0:
+                        await asyncio.sleep(0)
             elif not waiter.left and not waiter.verdict.done():
                 # The most that wait have waited for long, and nothing is new: what is done for each is kept to this.
                 if waiter.stream_logs:

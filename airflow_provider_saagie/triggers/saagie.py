@@ -109,7 +109,7 @@ class SaagieJobInstanceTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, and yield the one event; nothing is done after it."""
         if self.stream_logs and time.time() - self.deferred_at > USUAL_START_LAG:
-            self.log.info("%s", job_log.taken_up(self.log_lines_seen))
+            await asyncio.to_thread(self.log.info, "%s", job_log.taken_up(self.log_lines_seen))
         yield TriggerEvent((await self._wait()).as_event())  # type: ignore[no-untyped-call]  # as above
 
     async def _wait(self) -> InstanceEvent:
@@ -201,7 +201,8 @@ class SaagieJobInstanceTrigger(BaseTrigger):
         try:
             state = await airflow_compat.task_state(self.task_instance)
         except Exception as error:  # noqa: BLE001 - whatever Airflow raises, a healthy job must not be stopped for it
-            self.log.warning(
+            await asyncio.to_thread(
+                self.log.warning,
                 "Not stopping the job instance %s: the task's state could not be asked for (%s). Stop it in Saagie, "
                 "where it is not wanted any more.",
                 self.instance_id,
@@ -209,10 +210,12 @@ class SaagieJobInstanceTrigger(BaseTrigger):
             )
             return
         if state == "deferred":
-            self.log.info("Not stopping the job instance %s: its task is still deferred.", self.instance_id)
+            line = "Not stopping the job instance %s: its task is still deferred."
+            await asyncio.to_thread(self.log.info, line, self.instance_id)
             return
         what = WHAT_HAPPENED.get(state or "", "cleared")
-        self.log.info("Stopping the job instance %s because the task was %s.", self.instance_id, what)
+        line = "Stopping the job instance %s because the task was %s."
+        await asyncio.to_thread(self.log.info, line, self.instance_id, what)
         await watcher.stop(self.saagie_conn_id, self._waiter())
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.client.instances import JobInstance
     from airflow_provider_saagie.client.settings import Settings
 
-__all__ = ["Asked", "Ended", "Failed", "StillOnItsWay", "Verdict", "Waiter"]
+__all__ = ["Asked", "Ended", "Failed", "Line", "StillOnItsWay", "Verdict", "Waiter", "say_all"]
 
 
 class Log(Protocol):
@@ -105,7 +106,8 @@ class Asked:
         """Log a line into the waiter's own log, from wherever."""
         if not self.left:
             with suppress(Exception):  # a log that takes no line must not end the waiting of all others
-                self.context.run(self.log.log, level, message, *args)
+                # A copy, since it may be in use in a thread.
+                self.context.copy().run(self.log.log, level, message, *args)
             self.last_line_at = time.monotonic()
 
     def settle(self, verdict: Verdict) -> None:
@@ -177,3 +179,24 @@ class Waiter(Asked):
         if self.project_id and job_id:
             return settings.instance_url(self.project_id, job_id, self.instance_id)
         return f"job instance {self.instance_id} on {settings.base_url}"
+
+
+Line: TypeAlias = tuple[Asked, int, str]
+"""A line for somebody's own log, and its level."""
+
+
+async def say_all(lines: Sequence[Line]) -> None:
+    """Log lines from a thread, in their order.
+
+    A triggerer's log is a socket, which its other process reads when it has nothing else to do: whoever writes to it
+    while that is busy with a thousand events stands still for seconds, and all triggers would with him.
+
+    :param lines: each with whose log it belongs into.
+    """
+    if lines:
+        await asyncio.to_thread(_say_all, lines)
+
+
+def _say_all(lines: Sequence[Line]) -> None:
+    for waiter, level, line in lines:
+        waiter.say(level, "%s", line)

@@ -17,7 +17,7 @@ from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.triggers.job_feed import JobFeed
 from airflow_provider_saagie.triggers.metrics import Meter
 from airflow_provider_saagie.triggers.poller import Poller
-from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay, Verdict, Waiter
+from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay, Verdict, Waiter, say_all
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.settings import Settings
@@ -142,14 +142,11 @@ async def stop(conn_id: str, waiter: Waiter) -> None:
         except (SaagieError, TimeoutError) as error:
             problem = connection.problem
             late = problem.error if problem else f"Saagie did not answer within {STOP_LIMIT:.0f} s"
-            waiter.say(
-                logging.WARNING,
-                "The stop failed, so that the instance may go on: %s (%s)",
-                connection.link(waiter),
-                error if isinstance(error, SaagieError) else late,
-            )
+            why = error if isinstance(error, SaagieError) else late
+            line = f"The stop failed, so that the instance may go on: {connection.link(waiter)} ({why})"
+            await say_all([(waiter, logging.WARNING, line)])
         else:
-            waiter.say(logging.INFO, "Saagie was asked to stop it.")
+            await say_all([(waiter, logging.INFO, "Saagie was asked to stop it.")])
         finally:
             connection.stops_under_way -= 1
 

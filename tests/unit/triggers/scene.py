@@ -60,6 +60,10 @@ class Scene:
 
         return asyncio.create_task(stopped())
 
+    async def stop_with(self, waiter: Waiter) -> None:
+        """Stop an instance, and log with what the waiter has."""
+        await watcher.stop(self.conn_id, waiter)
+
     def edit_connection(self, **changes: Any) -> None:
         connection(self.saagie.url, self.monkeypatch, conn_id=self.conn_id, **changes)
 

@@ -526,7 +526,9 @@ def test_more_stops_at_once_than_are_answered_in_time_wait_for_their_turn(play: 
         assert lines == [["Saagie was asked to stop it."]] * 500
         assert len(set(s.saagie.stopped)) == 500
         assert s.saagie.now() == pytest.approx(20 + 500 / 50 * 3, abs=1)
-        assert [len(asked.ids) for asked in s.saagie.looks] == [10] * 6
+        looks = [len(asked.ids) for asked in s.saagie.looks]
+        assert set(looks) == {10}
+        assert len(looks) in (6, 7)  # the seventh is due as the last stop is answered
         await all_leave(waiting)
 
     play(scene, debug=False, loop=TimelessLoop)

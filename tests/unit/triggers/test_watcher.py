@@ -427,7 +427,7 @@ def test_an_edited_connection_waits_for_the_stop_under_way_and_is_used_then(play
         assert "Saagie answers again" in one.log.lines[-1]
         await one.leave()
 
-    play(scene)
+    play(scene, loop=TimelessLoop)
 
 
 def test_a_stop_works_where_nobody_waits(play: Callable[..., None]) -> None:

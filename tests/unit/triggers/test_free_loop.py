@@ -1,0 +1,115 @@
+"""The loop of all triggers stands still neither for many ends at once, nor for a log that takes no line for now."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from airflow_provider_saagie.triggers.poller import ENDS_AT_A_TIME
+from airflow_provider_saagie.triggers.waiter import Waiter
+from tests.unit.triggers.recorded import Recorder
+from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
+from tests.unit.triggers.small_saagie import instance, row
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def test_of_many_that_end_at_once_some_are_told_in_a_turn_of_the_loop(play: Callable[..., None]) -> None:
+    """Airflow does a good deal with each event: four answers with a hundred ends each would stop its loop for long."""
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("SUCCEEDED")
+        turn, told = 0, Counter[int]()
+        over = asyncio.Event()
+
+        async def count() -> None:
+            nonlocal turn
+            while not over.is_set():
+                turn += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        waiting = [s.wait_for(n) for n in range(1, 401)]
+        for one in waiting:
+            one.waiter.verdict.add_done_callback(lambda _: told.update([turn]))
+        assert await all_end(waiting)
+        over.set()
+        await counting
+        assert told.total() == 400
+        assert max(told.values()) <= ENDS_AT_A_TIME
+
+    play(scene, debug=False)
+
+
+class WhoWrites(Recorder):
+    """Keeps in which thread each line was logged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.threads: list[tuple[str, int]] = []
+
+    def handle(self, record: Any) -> None:
+        self.threads.append((record.getMessage(), threading.get_ident()))
+
+
+def test_what_is_told_to_many_is_written_by_a_thread(play: Callable[..., None]) -> None:
+    """The triggerer's log is a socket: writing blocks where its other process is busy with a thousand events."""
+
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: web.Response(status=503) if 30 < asked.at < 130 else None
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 300 else "SUCCEEDED", age=HOUR)
+        s.saagie.log_of = lambda *_: [("STDOUT", f"line {n}") for n in range(3)]
+        waiting = [s.wait_for(n, stream_logs=True) for n in (1, 2)]
+        logs = [WhoWrites() for _ in waiting]
+        for one, log in zip(waiting, logs, strict=True):
+            one.waiter.log = log
+        assert await all_end(waiting)
+        stopper = WhoWrites()
+        await s.stop_with(Waiter(instance_id=instance(3), log=stopper))
+        here = threading.get_ident()
+        for log in (*logs, stopper):
+            assert log.threads
+            assert [line for line, thread in log.threads if thread == here] == []
+        for log in logs:
+            said = [line for line, _ in log.threads]
+            assert [line.rpartition("] ")[2] for line in said[:3]] == ["line 0", "line 1", "line 2"]
+            assert "Saagie is away" in said[3]
+            assert "Saagie answers again" in said[4]
+
+    play(scene)
+
+
+class StandsStill(Recorder):
+    """A log that takes no line until it is let go."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached, self.go_on = threading.Event(), threading.Event()
+        self.waited_in_vain = False
+
+    def handle(self, record: Any) -> None:
+        self.reached.set()
+        self.waited_in_vain = not self.go_on.wait(10)
+        super().handle(record)
+
+
+def test_a_log_that_stands_still_holds_up_nobody_elses_end(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda id_, _: row("RUNNING" if id_ == instance(1) else "SUCCEEDED", age=HOUR)
+        s.saagie.log_of = lambda *_: [("STDOUT", "a line")]
+        stuck = s.wait_for(1, stream_logs=True)
+        stuck.waiter.log = log = StandsStill()
+        try:
+            await asyncio.to_thread(log.reached.wait, 10)
+            assert await all_end([s.wait_for(2)])
+            assert (log.lines, log.waited_in_vain) == ([], False)
+        finally:
+            log.go_on.set()
+        await all_leave([stuck])
+
+    play(scene)
