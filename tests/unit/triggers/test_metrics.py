@@ -19,7 +19,8 @@ from airflow.sdk.execution_time import task_runner
 
 from airflow_provider_saagie.airflow_compat import triggerer_stats
 from airflow_provider_saagie.triggers.metrics import EVERY
-from tests.unit.triggers.scene import HOUR, Scene, all_end
+from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
+from tests.unit.triggers.skipping_loop import TimelessLoop
 from tests.unit.triggers.small_saagie import row
 
 if TYPE_CHECKING:
@@ -100,6 +101,34 @@ def test_a_line_a_minute_and_metrics_say_what_was_done(
         assert {tags["conn_id"] for *_, tags in backend.got} == {s.conn_id}
 
     play(scene, debug=False)
+
+
+def test_the_line_comes_also_where_nobody_is_due_for_long(
+    play: Callable[..., None], backend: Backend, lines: Callable[[], list[str]]
+) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=3 * HOUR)
+        one = s.wait_for(1, poll_interval=600)
+        await asyncio.sleep(5 * EVERY + 5)
+        assert len(lines()) == 5
+        assert all(re.search(", 60 s: watched 1, asked [01] in", line) for line in lines())
+        await one.leave()
+
+    play(scene)
+
+
+def test_the_lag_says_how_late_the_last_of_many_was_asked_for(play: Callable[..., None], backend: Backend) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.latency = 1.0
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        waiting = [s.wait_for(n) for n in range(1, 1_201)]  # four hundred a second: the last are asked 2 s late
+        await asyncio.sleep(3 * EVERY + 1)
+        _, *later = [value.total_seconds() for kind, _, value, _ in backend.got if kind == "timing"]
+        assert len(later) == 2
+        assert [round(lag, 1) for lag in later] == [2.0, 2.0]
+        await all_leave(waiting)
+
+    play(scene, debug=False, loop=TimelessLoop)
 
 
 def test_the_line_lands_in_no_tasks_log(play: Callable[..., None], backend: Backend) -> None:

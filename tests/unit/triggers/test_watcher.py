@@ -16,7 +16,7 @@ from aiohttp import web
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.waiter import Ended, Failed, StillOnItsWay
 from tests.unit.triggers.scene import HOUR, Scene, all_end
-from tests.unit.triggers.skipping_loop import loop_at
+from tests.unit.triggers.skipping_loop import TimelessLoop, loop_at
 from tests.unit.triggers.small_saagie import RowFails, instance, refusal, row
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def test_a_refused_document_is_halved_until_the_culprit_stands_alone(play: Calla
         verdict = await waiting[77].verdict()
         assert isinstance(verdict, Failed)
         assert (verdict.kind, "invalid value" in verdict.message) == ("api", True)
-        later = [asked for asked in s.saagie.looks if 5 < asked.at < 55]
+        later = [asked for asked in s.saagie.looks if 1 < asked.at < 55]
         assert {len(asked.ids) for asked in later} == {99, 1}  # it is asked for alone from then on
         del waiting[77]
         assert await all_end(waiting.values())
@@ -156,6 +156,7 @@ def test_an_outage_pauses_the_connection_and_ends_nobody(play: Callable[..., Non
         during = [asked for asked in s.saagie.looks if 31 < asked.at < 1230]
         assert 20 <= len(during) < 60  # one batch goes ahead, at most once a minute or so
         assert s.saagie.now() < 1230 + 75
+        assert len(s.saagie.logins) == 1  # the token is still good
 
     play(scene, debug=False)
 
@@ -270,6 +271,53 @@ def test_a_changed_password_is_picked_up_from_the_connection(play: Callable[...,
     play(scene)
 
 
+def test_a_connection_that_was_edited_with_the_password_is_used_at_once(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
+        one = s.wait_for(1)
+        await asyncio.sleep(25)
+        s.saagie.password = "changed"
+        s.edit_connection(password="changed")
+        s.saagie.tokens.clear()
+        assert isinstance(await one.verdict(), Ended)
+        assert s.saagie.now() < 71
+        assert len(s.saagie.logins) == 3
+        assert one.log.lines == []
+
+    play(scene)
+
+
+def test_where_all_is_well_the_connection_is_not_looked_up_again(play: Callable[..., None]) -> None:
+    """Airflow's database has other things to do."""
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 300 else "SUCCEEDED", age=HOUR)
+        one = s.wait_for(1)
+        await asyncio.sleep(25)
+        s.edit_connection(password="of no use")
+        assert isinstance(await one.verdict(), Ended)
+        assert len(s.saagie.logins) == 1
+        assert one.log.lines == []
+
+    play(scene)
+
+
+def test_an_outage_is_over_for_whoever_is_not_due_for_long(play: Callable[..., None]) -> None:
+    """Nobody is asked before it is time, though the connection could be tried."""
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 1000 else "SUCCEEDED", age=2 * HOUR)
+        s.saagie.refuse = lambda asked: web.Response(status=503) if 20 < asked.at < 400 else None
+        one, two = s.wait_for(1, poll_interval=600), s.wait_for(2, deadline=40)
+        assert await two.verdict() == StillOnItsWay(was_read=False)
+        await asyncio.sleep(2)
+        s.saagie.asked.clear()
+        assert isinstance(await one.verdict(), Ended)
+        assert len(s.saagie.looks) <= 3
+
+    play(scene, loop=TimelessLoop)
+
+
 def test_a_connection_that_airflow_does_not_have_is_tried_for_ten_minutes(play: Callable[..., None]) -> None:
     async def scene(s: Scene) -> None:
         s.conn_id = "saagie_nowhere"
@@ -359,6 +407,16 @@ def test_many_deadlines_at_once_share_their_last_look(play: Callable[..., None])
         verdicts = {await one.verdict() for one in waiting}
         assert verdicts == {StillOnItsWay(was_read=True)}
         assert len([asked for asked in s.saagie.looks if asked.at > 30]) <= 3
+
+    play(scene, debug=False)
+
+
+def test_deadlines_within_a_moment_share_their_last_look_too(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        waiting = [s.wait_for(n, deadline=33 + n / 1000, poll_interval=600) for n in range(1, 91)]
+        assert {await one.verdict() for one in waiting} == {StillOnItsWay(was_read=True)}
+        assert len([asked for asked in s.saagie.looks if asked.at > 30]) <= 2
 
     play(scene, debug=False)
 
