@@ -20,7 +20,9 @@ from tests.unit.triggers.skipping_loop import TimelessLoop, loop_at
 from tests.unit.triggers.small_saagie import RowFails, instance, refusal, row
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
+
+    from airflow_provider_saagie.client.settings import Settings
 
     Row = dict[str, Any] | None
 
@@ -115,6 +117,36 @@ def test_a_refused_document_is_halved_until_the_culprit_stands_alone(play: Calla
         assert await all_end(waiting.values())
 
     play(scene, debug=False)
+
+
+def test_two_culprits_are_told_from_the_platform(play: Callable[..., None]) -> None:
+    bad = {instance(7), instance(77)}
+
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: refusal("Variable has an invalid value") if bad & {*asked.ids} else None
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 120 else "SUCCEEDED", age=HOUR)
+        waiting = {n: s.wait_for(n) for n in range(1, 101)}
+        for verdict in [await waiting.pop(n).verdict() for n in (7, 77)]:
+            assert isinstance(verdict, Failed)
+            assert verdict.kind == "api"
+        assert 60 <= s.saagie.now() < 90
+        assert await all_end(waiting.values())
+        assert waiting[1].log.lines == []
+
+    play(scene, debug=False)
+
+
+def test_whoever_is_refused_and_waits_alone_is_given_ten_minutes(play: Callable[..., None]) -> None:
+    """It may be the platform."""
+
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda _: refusal("Variable has an invalid value")
+        verdict = await s.wait_for(1).verdict()
+        assert isinstance(verdict, Failed)
+        assert verdict.kind == "api"
+        assert 600 <= s.saagie.now() < 680
+
+    play(scene)
 
 
 def test_the_size_that_worked_is_remembered(play: Callable[..., None]) -> None:
@@ -283,6 +315,7 @@ def test_a_connection_that_was_edited_with_the_password_is_used_at_once(play: Ca
         assert s.saagie.now() < 71
         assert len(s.saagie.logins) == 3
         assert one.log.lines == []
+        gc.collect()  # what was left open makes itself heard: warnings are errors
 
     play(scene)
 
@@ -298,6 +331,28 @@ def test_where_all_is_well_the_connection_is_not_looked_up_again(play: Callable[
         assert isinstance(await one.verdict(), Ended)
         assert len(s.saagie.logins) == 1
         assert one.log.lines == []
+
+    play(scene)
+
+
+def test_the_connection_is_looked_up_once_a_minute_in_an_outage(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        look_up, times = watcher._look_up, []
+
+        async def counted(conn_id: str) -> Settings:
+            times.append(s.saagie.now())
+            return await look_up(conn_id)
+
+        s.monkeypatch.setattr(watcher, "_look_up", counted)
+        s.saagie.tell = lambda *_: row("SUCCEEDED")
+        s.saagie.refuse = lambda asked: (
+            web.Response(status=429, headers={"Retry-After": "5"}) if asked.at < 300 else None
+        )
+        assert await all_end([s.wait_for(1)])
+        assert len(s.saagie.looks) >= 55
+        gaps = [after - before for before, after in itertools.pairwise(times)]
+        assert len(gaps) in (4, 5)
+        assert 60 <= min(gaps) <= max(gaps) < 70
 
     play(scene)
 
@@ -738,5 +793,22 @@ def test_a_deadline_in_a_pause_is_no_reason_to_wait_for_its_end(play: Callable[.
         # So it is known that Saagie is back, and nobody waits on.
         assert await all_end(others)
         assert s.saagie.now() < 105
+
+    play(scene)
+
+
+def test_an_answer_that_comes_drop_by_drop_is_given_up(play: Callable[..., None]) -> None:
+    async def drops() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b" "
+            await asyncio.sleep(10)
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
+        s.saagie.refuse = lambda asked: web.Response(body=drops()) if 10 < asked.at < 30 else None
+        one = s.wait_for(1)
+        assert isinstance(await one.verdict(), Ended)
+        assert s.saagie.now() < 10 + 10 + 2 * 20 + 15  # an interval, twice the time limit of a request, and a try
+        await asyncio.sleep(200)  # the server has its tasks, too
 
     play(scene)
