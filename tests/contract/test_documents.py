@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
-from graphql import GraphQLSchema, NoDeprecatedCustomRule, build_schema, parse, specified_rules, validate
+from graphql import GraphQLSchema, NoDeprecatedCustomRule, parse, specified_rules, validate
 
 from airflow_provider_saagie.client import documents
-
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "schema"
+from tests import published
 
 
 @pytest.fixture(scope="module")
 def schemas() -> dict[bool, GraphQLSchema]:
     """The published schemas: True for the gateway's, False for the projects'."""
-    if not SHARED.is_dir():
-        pytest.skip("the published schemas are not here: ../shared/schema")
-    return {
-        at_gateway: build_schema((SHARED / f"{name}.graphqls").read_text())
-        for at_gateway, name in ((True, "gateway"), (False, "projects"))
-    }
+    return published.schemas()
 
 
 # The published schema does not have it any more; older platforms do, and the reference names it.
@@ -34,9 +28,11 @@ def test_the_document_is_valid_and_uses_nothing_deprecated(name: str, schemas: d
 
 
 @pytest.mark.parametrize("size", [1, 2, 100])
-def test_the_watchers_document_is_valid_at_any_size(size: int, schemas: dict[bool, GraphQLSchema]) -> None:
-    node = parse(documents.watch_text(size))
-    assert validate(schemas[False], node, [*specified_rules, NoDeprecatedCustomRule]) == []
+@pytest.mark.parametrize("text_of", [documents.watch_text, documents.watch_jobs_text, documents.watch_logs_text])
+def test_the_watchers_documents_are_valid_at_any_size(
+    text_of: Callable[[int], str], size: int, schemas: dict[bool, GraphQLSchema]
+) -> None:
+    assert validate(schemas[False], parse(text_of(size)), [*specified_rules, NoDeprecatedCustomRule]) == []
 
 
 def test_every_status_and_reason_of_the_schema_has_an_outcome(schemas: dict[bool, GraphQLSchema]) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from graphql import (
     GraphQLEnumType,
@@ -18,8 +16,8 @@ from graphql import (
 )
 
 from airflow_provider_saagie.emulator.web.graphql import Api, gateway_api, projects_api
+from tests import published
 
-PUBLISHED = Path(__file__).parents[3] / "shared" / "schema"
 OURS = {"projects": projects_api, "gateway": gateway_api}
 LOCATIONS_OF_2021 = {
     "QUERY", "MUTATION", "SUBSCRIPTION", "FIELD", "FRAGMENT_DEFINITION", "FRAGMENT_SPREAD", "INLINE_FRAGMENT",
@@ -31,13 +29,6 @@ LOCATIONS_OF_2021 = {
 @pytest.fixture(params=sorted(OURS))
 def api(request: pytest.FixtureRequest) -> Api:
     return OURS[request.param]()
-
-
-def published(name: str) -> GraphQLSchema:
-    file = PUBLISHED / f"{name}.graphqls"
-    if not file.exists():
-        pytest.skip("the published schemas are not beside this checkout (../shared/schema)")
-    return build_schema(file.read_text())
 
 
 def differences(ours: GraphQLSchema, theirs: GraphQLSchema) -> list[str]:
@@ -89,7 +80,7 @@ def _field_differences(
 
 @pytest.mark.parametrize("name", sorted(OURS))
 def test_what_is_served_is_published_type_by_type(name: str) -> None:
-    assert differences(OURS[name]().schema, published(name)) == []
+    assert differences(OURS[name]().schema, published.schema(name)) == []
 
 
 def test_the_comparison_notices_what_differs() -> None:
@@ -101,7 +92,7 @@ def test_the_comparison_notices_what_differs() -> None:
 
 
 def test_every_mutation_on_jobs_is_served_or_known_to_be_missing() -> None:
-    theirs = published("projects")
+    theirs = published.schema("projects")
     ours = projects_api().schema
     assert theirs.mutation_type is not None
     assert ours.mutation_type is not None
@@ -114,7 +105,7 @@ def test_every_mutation_on_jobs_is_served_or_known_to_be_missing() -> None:
 
 
 def test_every_field_of_a_job_and_its_parts_is_served() -> None:
-    theirs, ours = published("projects"), projects_api().schema
+    theirs, ours = published.schema("projects"), projects_api().schema
     for name in ("Job", "JobVersion", "JobInstance", "InstanceHistory", "InstanceStatusDetails", "Logs", "Log"):
         assert set(ours.type_map[name].fields) == set(theirs.type_map[name].fields), name
 

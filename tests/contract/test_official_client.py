@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.contract.official import need_official_client, played
 from tests.emulator_process import running_emulator
 
 if TYPE_CHECKING:
     from tests.emulator_process import EmulatorProcess
 
-ENVIRONMENT = Path(__file__).parents[2] / ".venv-saagieapi"
 DRIVER = Path(__file__).with_name("official_client.py")
 # They go through apps, pipelines and environment variables, which the emulator doesn't serve.
 NOT_SERVED = ["export", "import_from_json"]
@@ -25,8 +22,7 @@ NOT_SERVED = ["export", "import_from_json"]
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the client saw, step by step; it is run once."""
-    if not (ENVIRONMENT / ".installed").exists():
-        pytest.skip("the official client's environment is missing: scripts/official_client_env.sh makes it")
+    need_official_client()
     folder = tmp_path_factory.mktemp("official")
     with running_emulator(folder / "data", "--platform", "1", "--platform", "7") as emulator:
         return drive(emulator, folder)
@@ -43,17 +39,7 @@ def drive(emulator: EmulatorProcess, folder: Path) -> dict[str, Any]:
         "name": f"official {uuid.uuid4()}",
         "folder": str(folder),
     }
-    ended = subprocess.run(
-        [ENVIRONMENT / "bin" / "python", "-W", "ignore", DRIVER],
-        input=json.dumps(task),
-        capture_output=True,
-        text=True,
-        timeout=180,
-        check=False,
-        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return json.loads(ended.stdout.strip().splitlines()[-1])
+    return played(DRIVER, task)
 
 
 def test_none_of_its_job_methods_is_left_out(seen: dict[str, Any]) -> None:

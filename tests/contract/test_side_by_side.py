@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
-import os
 import re
-import subprocess
 import urllib.request
 import warnings
 from dataclasses import asdict, dataclass
@@ -19,6 +17,7 @@ from airflow_provider_saagie.client.jobs import Jobs
 from airflow_provider_saagie.hooks.saagie import SaagieHook
 from tests.contract import differing_calls, played_calls
 from tests.contract.differing_calls import FIELDS, Difference, Raises
+from tests.contract.official import need_official_client, played
 from tests.contract.played_calls import ALIKE, NOBODY, Step, step
 from tests.emulator_process import EmulatorProcess, running_emulator
 
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.long  # half a minute
 
-ENVIRONMENT = Path(__file__).parents[2] / ".venv-saagieapi"
 PLAYER = Path(__file__).with_name("official_player.py")
 OTHER_PLATFORM = 7
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -83,17 +81,7 @@ class Official(Side):
             "names": self.names,
             "steps": [asdict(one) for one in steps],
         }
-        ended = subprocess.run(
-            [ENVIRONMENT / "bin" / "python", "-W", "ignore", PLAYER],
-            input=json.dumps(task),
-            capture_output=True,
-            text=True,
-            timeout=180,
-            check=False,
-            env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
-        )
-        assert ended.returncode == 0, ended.stdout[-2000:] + ended.stderr[-4000:]
-        return json.loads(ended.stdout.strip().splitlines()[-1])
+        return played(PLAYER, task)
 
 
 class Ours(Side):
@@ -134,8 +122,7 @@ Sides = tuple[Official, Ours]
 @pytest.fixture(scope="module")
 def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
     """Both clients, after they have made the calls that they answer alike."""
-    if not (ENVIRONMENT / ".installed").exists():
-        pytest.skip("the official client's environment is missing: scripts/official_client_env.sh makes it")
+    need_official_client()
     folder = tmp_path_factory.mktemp("side-by-side")
     options = ("--platform", "1", "--platform", str(OTHER_PLATFORM))
     with (

@@ -17,7 +17,8 @@ from airflow.sdk import RetryAction
 
 from airflow_provider_saagie.exceptions import SaagieInfrastructureError, SaagieInstanceKilled, SaagieOutOfMemory
 from airflow_provider_saagie.hooks.saagie import SaagieHook
-from tests.pages import DOCS, ROOT, blocks
+from tests.contract import official
+from tests.pages import DOCS, blocks
 from tests.unit.operators.conftest import TaskResult, airflow_db, run_quietly  # noqa: F401 - a fixture, by its name
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 DAGS = HERE / "dags"
-OFFICIAL = ROOT / ".venv-saagieapi"
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 Run = Callable[["DAG"], dict[str, "TaskResult"]]
@@ -136,11 +136,10 @@ def test_before_and_after_deploy_the_job(run: Run, saagie_emulator: Emulator, mo
 
 @LOOKS_EACH_TEN_SECONDS
 def test_the_script_of_today_runs_the_job(saagie_emulator: Emulator) -> None:
-    if not (OFFICIAL / ".installed").exists():
-        pytest.skip("the official client's environment is missing: scripts/official_client_env.sh makes it")
+    official.need_official_client()
     make_job()
     subprocess.run(
-        [OFFICIAL / "bin" / "python", "-W", "ignore", HERE / "saagieapi_script.py"],
+        [*official.PYTHON, HERE / "saagieapi_script.py"],
         env={
             "PATH": os.environ["PATH"],
             "SAAGIE_URL": saagie_emulator.url,

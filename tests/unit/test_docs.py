@@ -22,6 +22,7 @@ from airflow_provider_saagie.operators import saagie as operators
 from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
 from docs import draw_how
 from tests.pages import README, ROOT, blocks, prose_of, section, table, text_of
+from tests.published import schema_text
 from tests.unit.operators.conftest import airflow_db, run_dag  # noqa: F401 - fixtures, found here by their names
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ QUOTED = re.compile(r"^<!-- from (?P<path>\S+) -->\n```\w*\n(?P<code>.*?)^```$",
 PATHS = ("airflow_provider_saagie/", "docs/", "example_dags/", "scripts/", "tests/")
 LINES_OF_THE_DAG = 10
 YET_TO_COME = {"contract"}
-SCHEMAS = ROOT.parent / "shared" / "schema"
 
 
 def should_be(rows: list[list[str]]) -> str:
@@ -257,13 +257,11 @@ def test_assumptions_name_code_that_is_there() -> None:
 
 
 def test_assumptions_name_what_the_published_schemas_have() -> None:
-    if not SCHEMAS.is_dir():
-        pytest.skip("the published schemas are not here: ../shared/schema")
     missing = []
     for _, _, source, *_ in assumptions():
         for part in source.split(";"):
             for schema in re.findall(r"\*(projects|gateway)\*", part):
-                text = (SCHEMAS / f"{schema}.graphqls").read_text(encoding="utf-8")
+                text = schema_text(schema)
                 missing += [name for name in re.findall(r"`(\w+(?:\.\w+)?)", part) if not is_in_schema(name, text)]
     assert not missing
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from graphql import GraphQLNonNull, build_schema, get_named_type, is_enum_type, is_leaf_type, is_list_type
+from graphql import GraphQLNonNull, get_named_type, is_enum_type, is_leaf_type, is_list_type
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -33,11 +33,11 @@ from airflow_provider_saagie.client.calls import Call
 from airflow_provider_saagie.client.deployment import JobChange
 from airflow_provider_saagie.client.documents import document, operation_names
 from airflow_provider_saagie.exceptions import SaagieError
+from tests import published
 
 if TYPE_CHECKING:
     from graphql import GraphQLSchema, SelectionSetNode
 
-SHARED = Path(__file__).resolve().parents[4] / "shared" / "schema"
 EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "5"))  # a long run by hand: SAAGIE_TEST_EXAMPLES=500
 ID = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d"
 CHANGE = JobChange(job_name="a", runtime_version="3.11", resources={"cpu": {"limit": 1}}, emails=["a@b.c"])
@@ -149,12 +149,7 @@ anything = st.recursive(
 
 @pytest.fixture(scope="module")
 def schemas() -> dict[bool, GraphQLSchema]:
-    if not SHARED.is_dir():
-        pytest.skip("the published schemas are not here: ../shared/schema")
-    return {
-        at_gateway: build_schema((SHARED / f"{name}.graphqls").read_text())
-        for at_gateway, name in ((True, "gateway"), (False, "projects"))
-    }
+    return published.schemas()
 
 
 class Platform:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import inspect
 import re
-from pathlib import Path
 
 import pytest
 
 from airflow_provider_saagie.client.jobs import Jobs
+from tests.pages import ROOT
+from tests.published import SHARED
 
-ROOT = Path(__file__).parents[3]
-REFERENCE = Path(__file__).resolve().parents[4] / "shared" / "reference" / "jobs-api.txt"
+REFERENCE = SHARED / "reference" / "jobs-api.txt"
 BEYOND = {"create": ["docker_info"], "upgrade": ["docker_info"], "create_or_upgrade": ["docker_info"]}
 SIGNATURE = re.compile(r"^(\w+)\(([^\n]*)\)(?: (?:Dict|str|bool))?#$", re.MULTILINE)
 
