@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_saagie.client.status import OUTCOMES, InstanceStatus
+from airflow_provider_saagie.client.status import OUTCOMES
 from airflow_provider_saagie.client.submit import TABLE, Since
 from airflow_provider_saagie.connection_form import EXTRA_FIELDS
 from airflow_provider_saagie.operators import saagie as operators
@@ -98,12 +98,6 @@ def test_the_readmes_dag_runs(
 def test_python_in_the_texts_compiles(page: Path) -> None:
     for code in blocks(page, "python"):
         assert compile(code, page.name, "exec")
-
-
-def test_the_failure_in_the_readme_is_worded_as_the_code_words_it() -> None:
-    advice = OUTCOMES[InstanceStatus.FAILED, None].advice
-    assert advice
-    assert advice in section(README, "## When things go wrong")
 
 
 @pytest.mark.parametrize("page", [README, ROOT / "docs" / "connection.md"], ids=lambda page: page.name)

@@ -14,6 +14,7 @@ import pytest
 from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.operators import run_record
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
+from tests.pages import DOCS, blocks
 from tests.unit.operators.conftest import connection
 
 if TYPE_CHECKING:
@@ -146,7 +147,8 @@ def test_a_retry_takes_up_what_the_try_before_left(
     assert (result.state, result.xcoms["return_value"]) == ("success", instance.id)
     assert (result.xcoms["job_id"], result.xcoms["instance_status"]) == (job_id, "SUCCEEDED")
     assert result.xcoms["_link_SaagieLink"] == result.xcoms["instance_url"]
-    assert "This is a retry. The instance of the earlier try is RUNNING: it is waited for" in shown()
+    (quoted,) = blocks(DOCS / "submit_once.md", "text")
+    assert quoted.removesuffix("https://…\n") in shown()
 
 
 @both_ways
