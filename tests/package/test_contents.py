@@ -83,7 +83,7 @@ def test_what_the_wheel_says_of_itself(built: Built) -> None:
     assert set(said.get_all("Provides-Extra", [])) == {"cluster", "emulator", "openlineage", "dev"}
 
 
-def test_an_index_shows_no_picture_and_no_link_that_it_has_not(built: Built) -> None:
+def test_an_index_shows_what_it_has(built: Built) -> None:
     with zipfile.ZipFile(built.wheel) as archive:
         (file,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
         said = archive.read(file).decode().partition("\n\n")[2]
@@ -91,3 +91,5 @@ def test_an_index_shows_no_picture_and_no_link_that_it_has_not(built: Built) -> 
     assert not [target for target in re.findall(r"\]\(([^)]*)\)", said) if not target.startswith("https://")]
     assert "Picture: The DAG in Airflow, green, with the job's lines in the log of the task" in said
     assert "the operators (`docs/operators.md`)" in said
+    assert "\n\nInto the environment of your Airflow:\n\n```console\npip install airflow-provider-saagie\n```" in said
+    assert "pip install '." not in said
