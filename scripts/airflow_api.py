@@ -199,6 +199,10 @@ class AirflowApi:
         }
         self.call("POST", f"dags/{dag_id}/clearTaskInstances", json=body)
 
+    def clear_run(self, dag_id: str, run_id: str) -> None:
+        """Clear a whole run, as a user does in the UI: all of it runs again."""
+        self.call("POST", f"dags/{dag_id}/dagRuns/{run_id}/clear", json={"dry_run": False, "only_failed": False})
+
     def run_url(self, dag_id: str, run_id: str) -> str:
         """Return the address of a run in Airflow's UI."""
         return f"{self.url}/dags/{dag_id}/runs/{run_id}"

@@ -50,18 +50,28 @@ class Account:
         return {name: found for name, found in vars(self).items() if found}
 
 
-def balance(instances: Sequence[JobInstance], tasks: Sequence[TaskEnd], *, may_stop: int, clears: int = 0) -> Account:
+def balance(
+    instances: Sequence[JobInstance],
+    tasks: Sequence[TaskEnd],
+    *,
+    may_stop: int,
+    clears: int = 0,
+    may_fail: bool = False,
+) -> Account:
     """Balance the account of one job.
 
     :param instances: all that the platform has of it.
     :param tasks: the tasks that run it; each ends well, since their job does.
     :param may_stop: how many stops are explained: by a SIGTERM to a task's process.
     :param clears: how often a user has cleared the task: each runs the job once more, and may stop what is on its way.
+    :param may_fail: whether a task may fail: one without a retry, or whose instance was deleted.
     """
     account = Account()
     good = {one.id for one in instances if one.status == "SUCCEEDED"}
     killed = [one.id for one in instances if one.status == "KILLED"]
     for task in tasks:
+        if may_fail and task.state == "failed":
+            continue
         if task.state != "success":
             account.lost.append(f"the task is {task.state} after {task.tries} tries")
         elif task.instance_id not in good:
@@ -75,7 +85,7 @@ def balance(instances: Sequence[JobInstance], tasks: Sequence[TaskEnd], *, may_s
     account.orphaned = [f"{one.id} is {one.status}" for one in instances if one.status in ON_ITS_WAY]
     if len(killed) > may_stop + clears:
         account.stopped.append(f"{len(killed)} were stopped, {may_stop + clears} stops are explained")
-    if len(tasks) == 1 and len(killed) + len(good) <= clears:
+    if clears and len(tasks) == 1 and len(killed) + len(good) <= clears:
         account.lost.append(f"{clears} clears, but only {len(killed) + len(good)} instances")
     return account
 

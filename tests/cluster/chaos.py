@@ -7,18 +7,33 @@ where an account doesn't balance.
 from __future__ import annotations
 
 import argparse
+import itertools
+import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
-from scripts import processes
+from scripts import airflow_settings, processes
 from scripts.processes import ROOT, StackError
 from tests.cluster import plan, report
-from tests.cluster.scene import scene
+from tests.cluster.scene import JOB_SECONDS, Scene, scene
 from tests.cluster.secret_hunt import hunt
 from tests.cluster.striker import Striker
 
 FOLDER = ROOT / ".chaos"
+SCENARIOS: dict[str, Callable[[int], Iterator[plan.Case]]] = {
+    "exclusive": plan.plan,
+    "clears": plan.clears,
+    "shared": lambda seed: plan.plan(seed, plan.SHARED),
+    "guests": plan.guests,
+    "frozen": plan.frozen,
+    "open-window": plan.open_window,
+    "peers": plan.peers,
+}
+EDIT_EVERY = 45.0  # seconds
 
 
 def say(text: str) -> None:
@@ -27,31 +42,51 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
+@contextmanager
+def retries_edited(found: Scene) -> Iterator[None]:
+    """Edit the tasks' number of retries again and again, for the length of a block."""
+    over = threading.Event()
+    env = airflow_settings.environment(found.stack.settings, found.folder)
+
+    def edit() -> None:
+        for number in itertools.cycle((6, 9, 7, 10, 8)):
+            if over.wait(EDIT_EVERY):
+                return
+            (found.stack.wishes.dags / "retries.txt").write_text(str(number))
+            subprocess.run(
+                [sys.executable, "-m", "airflow", "dags", "reserialize"], env=env, check=False, capture_output=True
+            )
+
+    thread = threading.Thread(target=edit, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
 def main() -> int:
     """Parse the command line, run, return the exit code."""
     parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
     parser.add_argument("--kills", type=int, default=50, help="how many strikes")
     parser.add_argument("--seed", type=int, default=1, help="what makes the choices repeatable")
     parser.add_argument("--at-once", type=int, default=12, help="how many runs go on at a time")
-    parser.add_argument(
-        "--scenario", choices=("exclusive", "clears", "shared", "open-window", "peers"), default="exclusive"
-    )
+    parser.add_argument("--scenario", choices=SCENARIOS, default="exclusive")
     parser.add_argument("--skew", type=int, default=0, help="seconds by which the second worker's clock is ahead")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="emptied first; gets the report and all logs")
     given = parser.parse_args()
-    cases = {
-        "exclusive": lambda: plan.plan(given.seed),
-        "clears": lambda: plan.clears(given.seed),
-        "shared": lambda: plan.plan(given.seed, plan.SHARED),
-        "peers": lambda: plan.peers(given.seed),
-        "open-window": lambda: plan.open_window(given.seed),
-    }[given.scenario]()
+    cases = SCENARIOS[given.scenario](given.seed)
+    job_seconds = plan.FROZEN_JOB_SECONDS if given.scenario == "frozen" else JOB_SECONDS
     began = time.monotonic()
     try:
         with (
             processes.signals_raise(),
             processes.lock(given.folder / "lock"),
-            scene(given.folder, skew=given.skew, with_peers=given.scenario == "peers") as found,
+            scene(
+                given.folder, skew=given.skew, job_seconds=job_seconds, with_peers=given.scenario == "peers"
+            ) as found,
+            retries_edited(found) if given.scenario == "clears" else nullcontext(),
         ):
             say(f"The cluster is there after {time.monotonic() - began:.0f} s")
             striker = Striker(found, given.at_once, say)

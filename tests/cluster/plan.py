@@ -87,6 +87,8 @@ class Case:
     :param kind: the DAG, without its prefix.
     :param map_index: which task of it.
     :param clear_at: seconds after the run's start at which a user clears its task; None for never.
+    :param clears_run: whether the user clears the whole run then, not this task.
+    :param guest: who else does something to the job after the strike, one of `GUESTS`; None for nobody.
     """
 
     number: int
@@ -94,6 +96,8 @@ class Case:
     strike: Strike
     map_index: int = -1
     clear_at: float | None = None
+    clears_run: bool = False
+    guest: str | None = None
 
     @property
     def dag_id(self) -> str:
@@ -141,7 +145,7 @@ def clears(seed: int) -> Iterator[Case]:
     """Choose the same cases, and have a user clear each task at some time, without an end."""
     dice = random.Random(-seed)
     for case in plan(seed):
-        yield replace(case, clear_at=round(dice.uniform(2, 45), 3))
+        yield replace(case, clear_at=round(dice.uniform(2, 45), 3), clears_run=dice.random() < 0.5)
 
 
 def open_window(seed: int) -> Iterator[Case]:
@@ -150,6 +154,47 @@ def open_window(seed: int) -> Iterator[Case]:
     for number in itertools.count(1):
         strike = Strike("task", "freeze both", THE_OPEN_WINDOW, hold=round(dice.uniform(0, 2), 3), until_retry=True)
         yield Case(number, dice.choice(("deferred", "waiting")), strike)
+
+
+ONCE = ("deferred_once", "waiting_once")  # DAGs whose task has no retry
+FREEZES = ("freeze both", "freeze supervisor", "freeze both", "freeze supervisor", "freeze")
+FROZEN_JOB_SECONDS = 40  # so that what a retry has taken up still runs when the earlier try wakes up
+
+
+def frozen(seed: int) -> Iterator[Case]:
+    """Choose cases in which a task, its supervisor or both stand still, half of them without a retry."""
+    dice = random.Random(seed)
+    hows = _mixed(dice, list(FREEZES))
+    points = _mixed(dice, [*POINTS[1:5]])
+    for number in itertools.count(1):
+        how = next(hows)
+        kind = dice.choice(ONCE if number % 2 else KINDS)
+        hold = {"hold": round(dice.uniform(0, 6), 3), "until_retry": True} if how != "freeze" else _hold(dice, how)
+        if kind.startswith("waiting"):
+            strike = Strike("task", how, None, "it waits", round(dice.uniform(0, 4), 3), **hold)
+        else:
+            strike = Strike("task", how, next(points), **hold)
+        yield Case(number, kind, strike, 0 if kind == "mapped" else -1)
+
+
+GUESTS = ("person", "schedule", "deletes")
+
+
+def guests(seed: int) -> Iterator[Case]:
+    """Choose cases in which somebody else starts the job too, or deletes the task's instance, without an end."""
+    dice = random.Random(seed)
+    hows = ("kill", "kill both", "freeze", "freeze both")
+    points = ("intent to runJob", "runJob to answer", None)
+    choices = [one for one in itertools.product(GUESTS, points, hows) if one[:2] != ("deletes", "intent to runJob")]
+    mixed = _mixed(dice, choices)
+    for number in itertools.count(1):
+        guest, point, how = next(mixed)
+        if point:
+            case = Case(number, dice.choice(("deferred", "waiting")), Strike("task", how, point, **_hold(dice, how)))
+        else:
+            delay = round(dice.uniform(0, 6), 3)
+            case = Case(number, "waiting", Strike("task", how, None, "it waits", delay, **_hold(dice, how)))
+        yield replace(case, guest=guest)
 
 
 PEERS = ("mixin", "dbt_waiting", "dbt_deferred")

@@ -89,6 +89,7 @@ class Scene:
     database_url: str
     mutations: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     peer: Peer | None = None
+    job_seconds: float = JOB_SECONDS
 
     @property
     def folder(self) -> Path:
@@ -219,7 +220,7 @@ def _scene(folder: Path, skew: int, job_seconds: int, more_environment: dict[str
             stack.airflow.wait_for_dag(dag_id)
         saagie = connect(stack)
         url = wishes.more_options["database"]["sql_alchemy_conn"].replace("+psycopg2", "")
-        found = Scene(stack, saagie, points, url)
+        found = Scene(stack, saagie, points, url, job_seconds=job_seconds)
         found.delay_answers()
         yield found
         saagie.client.close()

@@ -11,18 +11,22 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
+import requests
 
+from airflow_provider_saagie.exceptions import SaagieError
 from scripts import cluster_layout, processes
 from scripts.processes import StackError
+from tests.cluster import guests
 from tests.cluster.accounts import TaskEnd, balance
-from tests.cluster.plan import Case
-from tests.cluster.scene import ANSWER_DELAY, JOB_SECONDS, Scene, Seen, moment, now
+from tests.cluster.plan import ONCE, Case
+from tests.cluster.scene import ANSWER_DELAY, Scene, Seen, moment, now
 
 TICK = 0.05  # seconds
 COLLECT_EVERY = 0.4  # seconds
 LONGEST_FREEZE = 90.0  # seconds; where no retry begins, such as at the end of a task
 LONGEST_CASE = 420.0  # seconds
 AFTER_THE_END = 3.0  # seconds after a run's end before its account is balanced
+AFTER_A_WAKING = 15.0  # the same, where a process without a retry was woken: Airflow has to tell it to end first
 REST_OF_MACHINES = 6.0  # seconds between two strikes at machines
 OVER = frozenset({"success", "failed", "upstream_failed", "skipped", "removed"})
 MACHINES = {"triggerer": cluster_layout.TRIGGERERS, "worker": cluster_layout.WORKERS, "saagie": ("saagie", "saagie")}
@@ -66,6 +70,7 @@ class Going:
         self.frozen: Frozen | None = None
         self.over_since: float | None = None
         self.clears = 0
+        self.guest_acted = False
         self.job_id = scene.new_job(f"{case.run_id} {self.began}")
         if case.strike.point:
             scene.ask_for(case.run_id, case.map_index, case.strike.point, case.strike.how)
@@ -148,17 +153,31 @@ class Striker:
             going.frozen = None
             going.over_since = None
         self._clear(going, mine)
+        if going.case.guest and not going.guest_acted and record.struck_at is not None:
+            self._let_guest_act(going, mine)
         if mine.run_state in OVER and not going.frozen:
             going.over_since = going.over_since or now()
-            if now() - going.over_since > AFTER_THE_END:
+            if now() - going.over_since > (AFTER_A_WAKING if going.case.kind in ONCE else AFTER_THE_END):
                 self._end(going, tasks)
+
+    def _let_guest_act(self, going: Going, mine: Seen) -> None:
+        with suppress(SaagieError, requests.RequestException):  # Saagie is away at the moment: later
+            going.guest_acted = guests.act(self._scene, str(going.case.guest), going.job_id)
+            if going.guest_acted:
+                seen = f"{self._window(going, mine)}, try {mine.try_number} {mine.state}"
+                going.record.notes.append(
+                    f"{going.case.guest} {now() - (going.record.struck_at or 0):.1f} s later: {seen}"
+                )
 
     def _clear(self, going: Going, mine: Seen) -> None:
         due = going.case.clear_at
         if due is None or going.clears or now() < going.began + due or mine.run_state in OVER:
             return
         going.clears = 1
-        self._scene.stack.airflow.clear(going.case.dag_id, going.case.run_id, "run")
+        if going.case.clears_run:
+            self._scene.stack.airflow.clear_run(going.case.dag_id, going.case.run_id)
+        else:
+            self._scene.stack.airflow.clear(going.case.dag_id, going.case.run_id, "run")
         going.record.notes.append(f"cleared after {now() - going.began:.1f} s: {self._window(going, mine)}")
 
     def _note_own_strike(self, going: Going) -> None:
@@ -168,7 +187,7 @@ class Striker:
         strike, record = going.case.strike, going.record
         record.struck_at, record.window = told["at"], str(strike.point)
         if strike.how.startswith("freeze"):
-            pids = [told["pid"], told["supervisor"]] if strike.how == "freeze both" else [told["pid"]]
+            pids = _frozen_by(strike.how, told["pid"], told["supervisor"])
             going.frozen = _freeze(pids, strike.hold, told["try"] if strike.until_retry else None, told["at"])
 
     def _aim(self, going: Going, mine: Seen, everything: dict[str, list[Seen]]) -> None:
@@ -205,7 +224,7 @@ class Striker:
             case "it waits":
                 return mine.state == "deferred" or (mine.state == "running" and mine.instance_id is not None)
             case "the instance ended":
-                return bool(sent) and now() >= moment(sent[-1]["time"]) + JOB_SECONDS
+                return bool(sent) and now() >= moment(sent[-1]["time"]) + self._scene.job_seconds
             case "it resumes":
                 return mine.state == "running" and mine.next_method is not None
         return True
@@ -213,7 +232,7 @@ class Striker:
     def _window(self, going: Going, mine: Seen) -> str:
         """Say, from what can be seen from outside, where a task is."""
         sent = self._scene.runs_sent(going.case.run_id)
-        ended = bool(sent) and now() >= moment(sent[-1]["time"]) + JOB_SECONDS
+        ended = bool(sent) and now() >= moment(sent[-1]["time"]) + self._scene.job_seconds
         if mine.state == "deferred":
             return "at the event" if ended else "while deferred"
         if mine.state != "running":
@@ -245,8 +264,8 @@ class Striker:
                     send_signal([supervisor, pid], signal.SIGKILL)
                 case "term":
                     send_signal([pid], signal.SIGTERM)
-                case "freeze" | "freeze both":
-                    pids = [supervisor, pid] if strike.how == "freeze both" else [pid]
+                case "freeze" | "freeze both" | "freeze supervisor":
+                    pids = _frozen_by(strike.how, pid, supervisor)
                     send_signal(pids, signal.SIGSTOP)
                     going.frozen = _freeze(pids, strike.hold, mine.try_number if strike.until_retry else None, now())
 
@@ -274,6 +293,7 @@ class Striker:
         if frozen.until is not None:
             return now() >= frozen.until
         begun = mine.try_number > frozen.after_try and mine.state in ("running", "deferred", *OVER)
+        begun = begun or mine.state == "failed"  # no retry is left
         if begun and frozen.retry_seen is None:
             frozen.retry_seen = now()
         if frozen.retry_seen is not None:
@@ -283,6 +303,7 @@ class Striker:
     def _end(self, going: Going, tasks: list[Seen]) -> None:
         record = going.record
         try:
+            guests.leave(self._scene, going.case.guest, going.job_id)
             found = self._scene.instances(going.job_id)
             ends = [TaskEnd(one.state, self._scene.returned(one), one.try_number) for one in tasks]
         except Exception as error:  # the emulator or Airflow is away at the moment: later
@@ -293,18 +314,42 @@ class Striker:
             send_signal(going.frozen.pids, signal.SIGCONT)
         may_stop = 1 if going.case.strike.how == "term" and going.case.strike.target == "task" else 0
         struck = record.struck_at is not None
-        account = balance(found, ends, may_stop=may_stop if struck else 0, clears=going.clears)
+        # Without a retry, a try that Airflow has given up ends with its instance stopped.
+        given_up = going.case.kind in ONCE and bool(going.case.strike.until_retry)
+        may_stop = 1 if given_up else may_stop
+        own = [one for one in found if not guests.is_guests(one)]
+        of_guests = [one for one in found if guests.is_guests(one)]
+        # Whose instance was deleted may fail, and then has no other.
+        deleted = going.case.guest == "deletes" and going.guest_acted and not own
+        account = balance(
+            own, ends, may_stop=may_stop if struck else 0, clears=going.clears, may_fail=given_up or deleted
+        )
+        account.stopped += [f"{one.id} of {one.run_by} was stopped" for one in of_guests if one.status == "KILLED"]
+        if going.case.guest in ("person", "schedule") and going.guest_acted and not of_guests:
+            record.notes.append("the guest has started nothing")
         for name, lines in account.findings.items():
             record.findings.setdefault(name, []).extend(lines)
         record.tries = max((one.try_number for one in tasks), default=0)
         record.seconds = now() - going.began
         record.instances = [
-            {"number": one.number, "status": one.status, "from": one.created_at, "to": one.end_time} for one in found
+            {
+                "number": one.number,
+                "status": one.status,
+                "from": one.created_at,
+                "to": one.end_time,
+                "by": one.run_by,
+                "guest's": guests.is_guests(one),
+            }
+            for one in found
         ]
         if record.findings:
             self._say(f"{going.case.run_id} {going.case.kind} {going.case.strike} {record.window}: {record.findings}")
         self.records.append(record)
         self._going.remove(going)
+
+
+def _frozen_by(how: str, task: int, supervisor: int) -> list[int]:
+    return {"freeze": [task], "freeze supervisor": [supervisor], "freeze both": [supervisor, task]}[how]
 
 
 def _freeze(pids: list[int], hold: float, after_try: int | None, at: float) -> Frozen:

@@ -7,6 +7,7 @@ import itertools
 from airflow_provider_saagie.client.instances import JobInstance
 from tests.cluster import plan
 from tests.cluster.accounts import TaskEnd, balance
+from tests.cluster.guests import is_guests
 
 
 def instance(name: str, status: str = "SUCCEEDED", began: int = 0, ended: int | None = 20) -> JobInstance:
@@ -49,6 +50,18 @@ def test_what_goes_on_without_a_task_is_found() -> None:
 def test_a_task_that_did_not_end_well_is_found() -> None:
     assert balance([instance("a")], [end(None, "failed")], may_stop=0).findings.keys() == {"lost"}
     assert balance([instance("a", "FAILED")], [end("a")], may_stop=0).findings.keys() == {"lost"}
+
+
+def test_a_task_without_a_retry_may_fail_and_then_leaves_nothing_on_its_way() -> None:
+    assert balance([instance("a", "KILLED")], [end(None, "failed")], may_stop=1, may_fail=True).findings == {}
+    left = balance([instance("a", "RUNNING", 0, None)], [end(None, "failed")], may_stop=1, may_fail=True)
+    assert left.findings.keys() == {"orphaned"}
+
+
+def test_what_a_person_or_a_schedule_started_is_told_from_the_tasks_own() -> None:
+    assert not is_guests(JobInstance("a", 1, "job", "RUNNING", run_by="airflow", is_authored=True))
+    assert is_guests(JobInstance("a", 1, "job", "RUNNING", run_by="marie", is_authored=True))
+    assert is_guests(JobInstance("a", 1, "job", "RUNNING", is_authored=False))
 
 
 def test_siblings_have_an_instance_each() -> None:

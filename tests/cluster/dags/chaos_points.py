@@ -107,6 +107,8 @@ def _strike(folder: Path, point: str) -> None:
                 os.kill(me, signal.SIGTERM)
             case "freeze":
                 os.kill(me, signal.SIGSTOP)
+            case "freeze supervisor":
+                os.kill(supervisor, signal.SIGSTOP)
             case "freeze both":
                 os.kill(supervisor, signal.SIGSTOP)
                 os.kill(me, signal.SIGSTOP)
