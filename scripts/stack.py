@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 import sys
@@ -50,6 +51,7 @@ class Wishes:
     :param programs: gives the programs that make the Airflow.
     :param saagie_options: more of the local Saagie's command line.
     :param saagie_restarts: whether the local Saagie is started anew where it ends, on the same port.
+    :param saagie_keeps_password: whether its password lies in its folder, where it can be changed.
     """
 
     folder: Path
@@ -66,6 +68,7 @@ class Wishes:
     programs: Callable[[AirflowSettings, Path], list[Program]] = programs
     saagie_options: tuple[str, ...] = ()
     saagie_restarts: bool = False
+    saagie_keeps_password: bool = False
 
 
 @dataclass
@@ -127,8 +130,20 @@ def emulator(wishes: Wishes) -> Program:
         command += [name, value]
     command += wishes.saagie_options
     # The password goes by the environment: everyone on the machine can read a command line.
-    env = processes.clean_environment(wishes.folder) | {"SAAGIE_EMULATOR_PASSWORD": wishes.saagie_password}
+    env = processes.clean_environment(wishes.folder)
+    if wishes.saagie_keeps_password:
+        keep_password(wishes.folder, wishes.saagie_password)
+    else:
+        env |= {"SAAGIE_EMULATOR_PASSWORD": wishes.saagie_password}
     return Program("saagie", command, env, restarts=wishes.saagie_restarts)
+
+
+def keep_password(folder: Path, password: str) -> None:
+    """Write the password into the local Saagie's folder, which reads it as it starts."""
+    file = folder / "saagie" / "password"
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+        stream.write(password)
 
 
 def launch(wishes: Wishes) -> Stack:

@@ -170,32 +170,42 @@ class Scene:
 
 
 @contextmanager
-def scene(folder: Path, *, skew: int = 0, job_seconds: int = JOB_SECONDS, with_peers: bool = False) -> Iterator[Scene]:
+def scene(
+    folder: Path,
+    *,
+    skew: int = 0,
+    job_seconds: int = JOB_SECONDS,
+    with_peers: bool = False,
+    saagie_keeps_password: bool = False,
+) -> Iterator[Scene]:
     """Run a cluster for the length of a block.
 
     :param folder: emptied first.
     :param skew: seconds by which the clock of the second worker is ahead.
     :param job_seconds: how long an instance lasts.
     :param with_peers: whether others' operators are there, too.
+    :param saagie_keeps_password: whether the local Saagie's password can be changed in its folder.
     """
     stacks.clear(folder)
     if with_peers:
         with peer_server(folder) as (peer, port, trusted):
             # Where requests and aiohttp look for whom to trust.
             more = {"SAAGIE_CHAOS_PEERS": "1", "REQUESTS_CA_BUNDLE": str(trusted), "SSL_CERT_FILE": str(trusted)}
-            with _scene(folder, skew, job_seconds, more) as found:
+            with _scene(folder, skew, job_seconds, more, saagie_keeps_password) as found:
                 dbt = {"connection_id": "dbt_cloud_default", "conn_type": "dbt_cloud", "login": "1"}
                 found.stack.airflow.put_connection(dbt | {"password": "a token", "host": f"localhost:{port}"})
                 found.stack.airflow.wait_for_dag("chaos_mixin")
                 found.peer, peer.settings = peer, found.saagie.client.settings
                 yield found
         return
-    with _scene(folder, skew, job_seconds, {}) as found:
+    with _scene(folder, skew, job_seconds, {}, saagie_keeps_password) as found:
         yield found
 
 
 @contextmanager
-def _scene(folder: Path, skew: int, job_seconds: int, more_environment: dict[str, str]) -> Iterator[Scene]:
+def _scene(
+    folder: Path, skew: int, job_seconds: int, more_environment: dict[str, str], saagie_keeps_password: bool
+) -> Iterator[Scene]:
     dags = folder / "dags"
     shutil.copytree(DAGS, dags, ignore=shutil.ignore_patterns("__pycache__"))
     points = folder / "points"
@@ -210,6 +220,7 @@ def _scene(folder: Path, skew: int, job_seconds: int, more_environment: dict[str
         saagie_options=("--simulate", "--simulate-seconds", str(job_seconds)),
         more_environment={"SAAGIE_CHAOS_FOLDER": str(points), **more_environment},
         of_second_worker=_clock_ahead(skew) if skew else {},
+        saagie_keeps_password=saagie_keeps_password,
     )
     stack = stacks.start(wishes)
     try:

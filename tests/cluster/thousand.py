@@ -61,9 +61,7 @@ def main() -> int:
         say(f"woke the frozen triggerer: {holders(found)}")
         time.sleep(40)  # in which Airflow tells it to kill what it no longer has
         say(f"stops asked for: {stops(found)}; states {dict(states(found))}")
-        found.stack.airflow.call(
-            "PATCH", "pools/parked", json={"name": "parked", "slots": 128, "include_deferred": False}
-        )
+        open_pool(found)
         with ThreadPoolExecutor(8) as pool:
             list(pool.map(lambda one: found.saagie.end(one, "SUCCEEDED"), ids))
         say("all instances have ended")
@@ -79,45 +77,51 @@ def main() -> int:
         return 0 if ends == {"SUCCEEDED": MANY} and stops(found) == 0 and states(found) == {"success": MANY} else 1
 
 
-def start(found: Scene, job_id: str) -> list[str]:
-    """Start the instances."""
+def start(found: Scene, job_id: str, count: int = MANY) -> list[str]:
+    """Start instances, four at a time."""
 
-    def some(count: int) -> list[str]:
+    def some(few: int) -> list[str]:
         with Session(found.saagie.client.settings) as session:
-            return [session.run(instances.run(job_id))["runJob"]["id"] for _ in range(count)]
+            return [session.run(instances.run(job_id))["runJob"]["id"] for _ in range(few)]
 
     with ThreadPoolExecutor(4) as pool:
-        return [one for ids in pool.map(some, [MANY // 4] * 4) for one in ids]
+        return [one for ids in pool.map(some, [count // 4] * 4) for one in ids]
 
 
-def park(found: Scene, job_id: str, ids: list[str]) -> None:
+def park(found: Scene, job_id: str, ids: list[str], dag_id: str = DAG, run_id: str = RUN) -> None:
     """Have the tasks wait, as if each had started one of the instances."""
     airflow = found.stack.airflow
     airflow.call("POST", "pools", json={"name": "parked", "slots": 0})
-    airflow.wait_for_dag(DAG)
-    found.begin(DAG, RUN, job_id)
-    until("the tasks are there", lambda: states(found).total() == MANY)
+    airflow.wait_for_dag(dag_id)
+    found.begin(dag_id, run_id, job_id)
+    until("the tasks are there", lambda: states(found, run_id).total() == len(ids))
     time.sleep(5)  # the scheduler has them by then, and finds no slot
     project = found.saagie.client.get_project_id("Demo")
     subprocess.run(
-        [sys.executable, "-m", "tests.cluster.park", RUN, job_id, project],
+        [sys.executable, "-m", "tests.cluster.park", run_id, job_id, project],
         input="\n".join(ids), text=True, check=True, cwd=ROOT,
         env=airflow_settings.environment(found.stack.settings, found.folder) | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
 
 
-def states(found: Scene) -> Counter[str]:
+def states(found: Scene, run_id: str = RUN) -> Counter[str]:
     """Count the tasks by their states."""
-    return query(found, "SELECT state, count(*) FROM task_instance WHERE run_id = %s GROUP BY state", RUN)
+    return query(found, "SELECT state, count(*) FROM task_instance WHERE run_id = %s GROUP BY state", run_id)
 
 
-def holders(found: Scene) -> Counter[str]:
+def open_pool(found: Scene) -> None:
+    """Let what has waited end: as many at a time as the workers take."""
+    pool = {"name": "parked", "slots": 128, "include_deferred": False}
+    found.stack.airflow.call("PATCH", "pools/parked", json=pool)
+
+
+def holders(found: Scene, run_id: str = RUN) -> Counter[str]:
     """Count the triggers by who has them."""
     return query(
         found,
         "SELECT g.triggerer_id, count(*) FROM trigger g JOIN task_instance t ON t.trigger_id = g.id"
         " WHERE t.run_id = %s AND g.triggerer_id IS NOT NULL GROUP BY g.triggerer_id",
-        RUN,
+        run_id,
     )
 
 
