@@ -56,6 +56,7 @@ def balance(
     *,
     may_stop: int,
     clears: int = 0,
+    runs_again: bool = False,
     may_fail: bool = False,
 ) -> Account:
     """Balance the account of one job.
@@ -64,6 +65,7 @@ def balance(
     :param tasks: the tasks that run it; each ends well, since their job does.
     :param may_stop: how many stops are explained: by a SIGTERM to a task's process.
     :param clears: how often a user has cleared the task: each runs the job once more, and may stop what is on its way.
+    :param runs_again: whether there was an instance before the clear, so that there has to be another.
     :param may_fail: whether a task may fail: one without a retry, or whose instance was deleted.
     """
     account = Account()
@@ -85,8 +87,8 @@ def balance(
     account.orphaned = [f"{one.id} is {one.status}" for one in instances if one.status in ON_ITS_WAY]
     if len(killed) > may_stop + clears:
         account.stopped.append(f"{len(killed)} were stopped, {may_stop + clears} stops are explained")
-    if clears and len(tasks) == 1 and len(killed) + len(good) <= clears:
-        account.lost.append(f"{clears} clears, but only {len(killed) + len(good)} instances")
+    if runs_again and len(tasks) == 1 and len(instances) <= clears:
+        account.lost.append(f"{clears} clears, but only {len(instances)} instances")
     return account
 
 

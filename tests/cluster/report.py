@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.cluster.plan import PEERS, Case, Strike
+from tests.cluster.plan import KINDS, Case, Strike
 from tests.cluster.striker import Record
 
 FINDINGS = ("doubled", "lost", "orphaned", "stopped")
@@ -55,15 +55,21 @@ def windows(records: list[Record]) -> str:
     return "\n".join(lines)
 
 
-def peers(records: list[Record]) -> str:
-    """Give what became of each operator at each point, as Markdown."""
+def kinds(records: list[Record]) -> str:
+    """Give what became of each kind of task, and with each guest, at each point, as Markdown."""
     rows: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
     for record in records:
         if record.struck_at is not None:
-            row = rows[record.case.kind, record.case.strike.point or "while it waits", record.case.strike.how]
-            row.update(["strikes", *record.findings])
-    lines = [_line(("Operator", "Where", "What", "Strikes", *HEAD[4:])), "| --- | --- | --- |" + " ---: |" * 5]
-    lines += [_line((*key, row["strikes"], *(row[name] for name in FINDINGS))) for key, row in sorted(rows.items())]
+            case = record.case
+            what = f"{case.guest}, {case.kind}" if case.guest else case.kind
+            row = rows[what, case.strike.point or "while it waits", case.strike.how]
+            row.update(["strikes", record.end, *record.findings])
+    head = ("Task", "Where", "What", "Strikes", "Ended well", *HEAD[4:])
+    lines = [_line(head), "| --- | --- | --- |" + " ---: |" * (len(head) - 3)]
+    lines += [
+        _line((*key, row["strikes"], row["success"], *(row[name] for name in FINDINGS)))
+        for key, row in sorted(rows.items())
+    ]
     return "\n".join(lines)
 
 
@@ -73,8 +79,9 @@ def write(records: list[Record], folder: Path, told: str) -> str:
     :param told: how the run was made.
     :return: what `chaos.md` holds.
     """
-    by_operator = f"{peers(records)}\n\n" if any(record.case.kind in PEERS for record in records) else ""
-    text = f"{told}\n\n{by_operator}{windows(records)}\n\n{table(records)}\n"
+    special = any(record.case.guest or record.case.kind not in KINDS for record in records)
+    by_kind = f"{kinds(records)}\n\n" if special else ""
+    text = f"{told}\n\n{by_kind}{windows(records)}\n\n{table(records)}\n"
     (folder / "chaos.md").write_text(text)
     (folder / "chaos.json").write_text(json.dumps([asdict(record) for record in records], indent=1))
     return text

@@ -41,6 +41,7 @@ class Record:
     struck_at: float | None = None
     touched: list[str] = field(default_factory=list)
     tries: int = 0
+    end: str = ""
     seconds: float = 0.0
     findings: dict[str, list[str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -69,7 +70,7 @@ class Going:
         self.aimed_at: float | None = None
         self.frozen: Frozen | None = None
         self.over_since: float | None = None
-        self.clears = 0
+        self.cleared_at: float | None = None
         self.guest_acted = False
         self.job_id = scene.new_job(f"{case.run_id} {self.began}")
         if case.strike.point:
@@ -171,9 +172,9 @@ class Striker:
 
     def _clear(self, going: Going, mine: Seen) -> None:
         due = going.case.clear_at
-        if due is None or going.clears or now() < going.began + due or mine.run_state in OVER:
+        if due is None or going.cleared_at or now() < going.began + due or mine.run_state in OVER:
             return
-        going.clears = 1
+        going.cleared_at = now()
         if going.case.clears_run:
             self._scene.stack.airflow.clear_run(going.case.dag_id, going.case.run_id)
         else:
@@ -321,14 +322,18 @@ class Striker:
         of_guests = [one for one in found if guests.is_guests(one)]
         # Whose instance was deleted may fail, and then has no other.
         deleted = going.case.guest == "deletes" and going.guest_acted and not own
+        clears = int(going.cleared_at is not None)
+        before = [one for one in own if going.cleared_at and moment(str(one.created_at)) < going.cleared_at]
         account = balance(
-            own, ends, may_stop=may_stop if struck else 0, clears=going.clears, may_fail=given_up or deleted
-        )
+            own, ends,
+            may_stop=may_stop if struck else 0, clears=clears, runs_again=bool(before), may_fail=given_up or deleted,
+        )  # fmt: skip
         account.stopped += [f"{one.id} of {one.run_by} was stopped" for one in of_guests if one.status == "KILLED"]
         if going.case.guest in ("person", "schedule") and going.guest_acted and not of_guests:
             record.notes.append("the guest has started nothing")
         for name, lines in account.findings.items():
             record.findings.setdefault(name, []).extend(lines)
+        record.end = ", ".join(sorted({str(one.state) for one in ends}))
         record.tries = max((one.try_number for one in tasks), default=0)
         record.seconds = now() - going.began
         record.instances = [

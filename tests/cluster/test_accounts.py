@@ -58,6 +58,13 @@ def test_a_task_without_a_retry_may_fail_and_then_leaves_nothing_on_its_way() ->
     assert left.findings.keys() == {"orphaned"}
 
 
+def test_a_clear_runs_what_was_begun_once_more() -> None:
+    both = [instance("a", "KILLED", 0, 5), instance("b", began=6, ended=26)]
+    assert balance(both, [end("b")], may_stop=0, clears=1, runs_again=True).findings == {}
+    assert balance([instance("a")], [end("a")], may_stop=0, clears=1, runs_again=True).findings.keys() == {"lost"}
+    assert balance([instance("a")], [end("a")], may_stop=0, clears=1, runs_again=False).findings == {}
+
+
 def test_what_a_person_or_a_schedule_started_is_told_from_the_tasks_own() -> None:
     assert not is_guests(JobInstance("a", 1, "job", "RUNNING", run_by="airflow", is_authored=True))
     assert is_guests(JobInstance("a", 1, "job", "RUNNING", run_by="marie", is_authored=True))
