@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
@@ -24,15 +24,6 @@ from tests.cluster.secret_hunt import hunt
 from tests.cluster.striker import Striker
 
 FOLDER = ROOT / ".chaos"
-SCENARIOS: dict[str, Callable[[int], Iterator[plan.Case]]] = {
-    "exclusive": plan.plan,
-    "clears": plan.clears,
-    "shared": lambda seed: plan.plan(seed, plan.SHARED),
-    "guests": plan.guests,
-    "frozen": plan.frozen,
-    "open-window": plan.open_window,
-    "peers": plan.peers,
-}
 EDIT_EVERY = 45.0  # seconds
 
 
@@ -72,21 +63,23 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50, help="how many strikes")
     parser.add_argument("--seed", type=int, default=1, help="what makes the choices repeatable")
     parser.add_argument("--at-once", type=int, default=12, help="how many runs go on at a time")
-    parser.add_argument("--scenario", choices=SCENARIOS, default="exclusive")
+    parser.add_argument(
+        "--scenario", nargs="+", choices=plan.SCENARIOS, default=["exclusive"], help="several are taken by turns"
+    )
     parser.add_argument("--skew", type=int, default=0, help="seconds by which the second worker's clock is ahead")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="emptied first; gets the report and all logs")
     given = parser.parse_args()
-    cases = SCENARIOS[given.scenario](given.seed)
-    job_seconds = plan.FROZEN_JOB_SECONDS if given.scenario == "frozen" else JOB_SECONDS
+    cases = plan.by_turns(given.scenario, given.seed)
+    job_seconds = plan.FROZEN_JOB_SECONDS if "frozen" in given.scenario else JOB_SECONDS
     began = time.monotonic()
     try:
         with (
             processes.signals_raise(),
             processes.lock(given.folder / "lock"),
             scene(
-                given.folder, skew=given.skew, job_seconds=job_seconds, with_peers=given.scenario == "peers"
+                given.folder, skew=given.skew, job_seconds=job_seconds, with_peers="peers" in given.scenario
             ) as found,
-            retries_edited(found) if given.scenario == "clears" else nullcontext(),
+            retries_edited(found) if "clears" in given.scenario else nullcontext(),
         ):
             say(f"The cluster is there after {time.monotonic() - began:.0f} s")
             striker = Striker(found, given.at_once, say)
@@ -95,7 +88,7 @@ def main() -> int:
             finally:
                 took = (time.monotonic() - began) / 60
                 told = (
-                    f'`make chaos ARGS="--scenario {given.scenario} --kills {given.kills} --seed {given.seed}'
+                    f'`make chaos ARGS="--scenario {" ".join(given.scenario)} --kills {given.kills} --seed {given.seed}'
                     f' --at-once {given.at_once}{f" --skew {given.skew}" if given.skew else ""}"`, {took:.0f} minutes'
                 )
                 sys.stdout.write(report.write(striker.records, given.folder, told))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -89,6 +89,7 @@ class Case:
     :param clear_at: seconds after the run's start at which a user clears its task; None for never.
     :param clears_run: whether the user clears the whole run then, not this task.
     :param guest: who else does something to the job after the strike, one of `GUESTS`; None for nobody.
+    :param scenario: what the case is one of.
     """
 
     number: int
@@ -98,6 +99,7 @@ class Case:
     clear_at: float | None = None
     clears_run: bool = False
     guest: str | None = None
+    scenario: str = "exclusive"
 
     @property
     def dag_id(self) -> str:
@@ -213,6 +215,24 @@ def peers(seed: int, kinds: Sequence[str] = PEERS) -> Iterator[Case]:
             else:
                 strike = Strike("task", how, point, **_hold(dice, how))
             yield Case(number, kind, strike)
+
+
+SCENARIOS: dict[str, Callable[[int], Iterator[Case]]] = {
+    "exclusive": plan,
+    "clears": clears,
+    "shared": lambda seed: plan(seed, SHARED),
+    "guests": guests,
+    "frozen": frozen,
+    "open-window": open_window,
+    "peers": peers,
+}
+
+
+def by_turns(names: Sequence[str], seed: int) -> Iterator[Case]:
+    """Choose cases of several scenarios, one of each after the other, without an end."""
+    scenarios = {name: SCENARIOS[name](seed) for name in names}
+    for number, name in enumerate(itertools.cycle(names), 1):
+        yield replace(next(scenarios[name]), number=number, scenario=name)
 
 
 def _mixed(dice: random.Random, choices: list[T]) -> Iterator[T]:

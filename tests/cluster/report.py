@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from dataclasses import asdict
 from pathlib import Path
 
-from tests.cluster.plan import KINDS, Case, Strike
+from tests.cluster.plan import Case, Strike
 from tests.cluster.striker import Record
 
 FINDINGS = ("doubled", "lost", "orphaned", "stopped")
@@ -61,7 +61,7 @@ def kinds(records: list[Record]) -> str:
     for record in records:
         if record.struck_at is not None:
             case = record.case
-            what = f"{case.guest}, {case.kind}" if case.guest else case.kind
+            what = ", ".join(filter(None, (case.scenario, case.guest, case.kind)))
             row = rows[what, case.strike.point or "while it waits", case.strike.how]
             row.update(["strikes", record.end, *record.findings])
     head = ("Task", "Where", "What", "Strikes", "Ended well", *HEAD[4:])
@@ -79,7 +79,7 @@ def write(records: list[Record], folder: Path, told: str) -> str:
     :param told: how the run was made.
     :return: what `chaos.md` holds.
     """
-    special = any(record.case.guest or record.case.kind not in KINDS for record in records)
+    special = any(record.case.scenario != "exclusive" for record in records)
     by_kind = f"{kinds(records)}\n\n" if special else ""
     text = f"{told}\n\n{by_kind}{windows(records)}\n\n{table(records)}\n"
     (folder / "chaos.md").write_text(text)
