@@ -48,7 +48,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """An Airflow of its own whose one triggerer has room for all."""
     folder = tmp_path_factory.mktemp("thousands")
     shutil.copytree(ROOT / "tests" / "airflow" / "dags", folder / "dags")
-    with stacks.temporary(folder / "run", folder / "dags", parallelism=4, more_options=OPTIONS) as running:
+    with stacks.temporary(folder / "run", folder / "dags", parallelism=8, more_options=OPTIONS) as running:
         yield running
 
 
