@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from asyncio import new_event_loop
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +15,17 @@ from airflow_provider_saagie.client.outcomes import Answer, Broken, Fault, Refus
 from airflow_provider_saagie.client.settings import read_settings
 from airflow_provider_saagie.exceptions import SaagieAuthError, SaagieConnectionError
 from airflow_provider_saagie.triggers.questions import INSTANCES
-from airflow_provider_saagie.triggers.rounds import Away, Denied, RowError, Rows, TooMuch, pause, read
+from airflow_provider_saagie.triggers.rounds import (
+    Away,
+    Denied,
+    RowError,
+    Rows,
+    TooMuch,
+    age_of,
+    judge,
+    pause,
+    read,
+)
 from airflow_provider_saagie.triggers.schedule import (
     EARLY,
     FINEST_GRID,
@@ -21,7 +33,12 @@ from airflow_provider_saagie.triggers.schedule import (
     next_but_not_soon,
     next_tick,
 )
+from airflow_provider_saagie.triggers.waiter import Waiter
+from tests.unit.triggers.recorded import Recorder
 from tests.unit.triggers.small_saagie import instance, row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SETTINGS = read_settings(
     host="https://acme-workspace.example", login="airflow", password="pw", extra={"platform_id": 1}
@@ -158,3 +175,53 @@ def test_what_is_not_to_be_soon_is_half_an_interval_off_at_least_a_whole_at_most
 def test_an_interval_too_short_for_a_grid_lies_between_two_looks(now: float, seconds: float) -> None:
     for due in (next_tick(now, seconds), next_but_not_soon(now, seconds)):
         assert due - now == pytest.approx(max(seconds, EARLY), abs=1e-6)
+
+
+@pytest.fixture
+def waiter() -> Iterator[Waiter]:
+    loop = new_event_loop()
+    yield Waiter(instance_id=instance(1), log=Recorder(), verdict=loop.create_future())
+    loop.close()
+
+
+def seen(status: str, *, start_time: Any = None) -> JobInstance:
+    return JobInstance.from_answer({**row(status), "id": instance(1), "startTime": start_time})
+
+
+def verdicts(waiter: Waiter, rows: list[tuple[float, JobInstance | None]]) -> list[str | None]:
+    """Judge what was read at each time; gives the kinds of the verdicts."""
+    judged = [judge(waiter, row, at, link=lambda: "the link") for at, row in rows]
+    return [type(verdict).__name__ if verdict else None for verdict in judged]
+
+
+def test_only_two_nulls_one_after_the_other_make_an_instance_gone(waiter: Waiter) -> None:
+    there = seen("RUNNING")
+    assert verdicts(waiter, [(0, None), (10, there), (20, None), (30, there), (40, None), (50, None)]) == [None] * 5 + [
+        "Failed"
+    ]
+
+
+def test_the_grace_of_unknown_begins_anew_after_any_other_status(waiter: Waiter) -> None:
+    odd, there = seen("UNKNOWN"), seen("RUNNING")
+    rows: list[tuple[float, JobInstance | None]] = [(0, odd), (50, odd), (55, there), (60, odd), (119, odd), (120, odd)]
+    assert verdicts(waiter, rows) == [None] * 5 + ["Ended"]
+
+
+@pytest.mark.parametrize(
+    ("start_time", "age"),
+    [
+        ("2026-01-01T00:00:00+00:00", 3600.0),  # it had run for long before somebody waited
+        ("2026-01-01T00:59:55Z", 30.0),
+        ("2026-01-01T02:00:00+00:00", 30.0),  # the platform's clock is ahead
+        ("2026-01-01T00:00:00", 30.0),  # of no known zone
+        ("soon", 30.0),
+        (7, 30.0),
+        (None, 30.0),
+    ],
+)
+def test_an_instance_is_as_old_as_its_start_says_or_as_long_as_it_was_watched(
+    waiter: Waiter, start_time: Any, age: float
+) -> None:
+    now = datetime(2026, 1, 1, 1, tzinfo=UTC).timestamp()
+    judge(waiter, seen("RUNNING", start_time=start_time), 100.0, link=lambda: "the link")
+    assert age_of(waiter, 130.0, now) == age
