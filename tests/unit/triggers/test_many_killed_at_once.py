@@ -113,6 +113,8 @@ def test_hundreds_of_stops_at_once_try_one_login(
     assert sorted(one for one in stopped(saagie) if one in instances) == ([] if is_refused else sorted(instances))
     told = "The stop failed, so that the instance may go on" if is_refused else "Saagie was asked to stop it."
     assert all(one.recorder.lines[-1].startswith(told) for one in ended)
+    agents = {request["user_agent"] for request in saagie.requests() if request["operation"] == "stopJobInstance"}
+    assert all("(by=triggerer)" in agent for agent in agents)
 
 
 @pytest.mark.parametrize("is_refused", [False, True])
