@@ -525,7 +525,7 @@ def test_an_edited_connection_waits_for_the_stop_under_way_and_is_used_then(play
     async def scene(s: Scene) -> None:
         s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
         s.saagie.refuse = lambda asked: (
-            web.Response(status=503) if asked.operation == "watchInstances" and 70 < asked.at < 200 else None
+            web.Response(status=503) if asked.operation == "watchInstances" and 69 < asked.at < 200 else None
         )
         s.saagie.stop_seconds = 9
         one = s.wait_for(1)
