@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_saagie import job_log
-from scripts import processes, stack
+from scripts import locked, processes, stack
 from scripts.airflow_settings import new_password
 from scripts.processes import ROOT, StackError
 from scripts.show import Show, trail
@@ -173,23 +173,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
     parser.add_argument("--record", type=Path, metavar="FILE.svg", help="also write what is shown as a picture")
     show = Show(parser.parse_args().record)
-    with processes.signals_raise():
+    with locked.alone(show, FOLDER) as program:
         try:
-            with processes.lock(FOLDER / "lock"):
-                try:
-                    demo(show)
-                finally:
-                    with processes.signals_held():
-                        processes.sweep(FOLDER)
-                stack.clear(FOLDER)
-        except KeyboardInterrupt:
-            show.error("Interrupted; everything was stopped.")
-            return 130
-        except StackError as error:
-            show.error(str(error))
-            return 1
+            demo(show)
+        finally:
+            with processes.signals_held():
+                processes.sweep(FOLDER)
+        stack.clear(FOLDER)
+    if program.code == 0:
         show.save("make demo")
-        return 0
+    return program.code
 
 
 if __name__ == "__main__":

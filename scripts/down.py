@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import psutil
 
 from scripts import processes
-from scripts.up import FOLDER, GRACE
+from scripts.lasting import GRACE
+from scripts.up import FOLDER
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-def bring_down(folder: Path, grace: float) -> None:
-    """Stop the keeper, which stops the rest, and sweep up what is left without one.
+def bring_down(folder: Path) -> None:
+    """Stop the keeper of a stack that stays, which stops the rest, and sweep up what is left without one.
 
     :param folder: the stack's folder.
-    :param grace: seconds that its programs have to stop.
     """
     found = processes.marked(folder)
     if not found:
@@ -30,14 +30,14 @@ def bring_down(folder: Path, grace: float) -> None:
     for keeper in keepers:
         with contextlib.suppress(psutil.NoSuchProcess):
             keeper.terminate()
-    psutil.wait_procs(keepers, timeout=grace + 5)
+    psutil.wait_procs(keepers, timeout=GRACE + 5)
     processes.sweep(folder)
     print(f"Stopped. Runs, connections and jobs are kept in {folder.name}/; remove that folder to begin afresh.")
 
 
 def main() -> int:
     """Stop what is there, return the exit code."""
-    bring_down(FOLDER, GRACE)
+    bring_down(FOLDER)
     return 0
 
 

@@ -1,4 +1,4 @@
-"""A stack that stays: what the next start of it has to know, and whether it is up."""
+"""A stack that stays: how it is brought up, what the next start of it has to know, and what people are told of it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,18 @@ import requests
 from scripts import processes, stack
 from scripts.airflow_api import AirflowApi
 from scripts.airflow_settings import LOGIN, new_password
+from scripts.processes import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from scripts.stack import Stack
+    from scripts.show import Show
+    from scripts.stack import Stack, Wishes
+
+DAGS = ROOT / "example_dags"
+DAG_INTERVAL = 10  # seconds
+GRACE = 20  # seconds; people's runs lie in this Airflow, so it gets the time to stop well
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,75 @@ def is_up(folder: Path, state: State) -> bool:
         airflow.close()
 
 
-def leave_running(running: Stack, before: State) -> State:
+def bring_up(
+    show: Show,
+    folder: Path,
+    what: str,
+    *,
+    parallelism: int,
+    wishes: Callable[..., Wishes] = stack.Wishes,
+    is_there: Callable[[Stack], None] = lambda _: None,
+) -> State:
+    """Start a stack that stays, wait until it is healthy, connect its two sides; or find that it is up.
+
+    :param show: where it is told.
+    :param folder: holds everything that it writes.
+    :param what: is started.
+    :param parallelism: how many tasks Airflow runs at once.
+    :param wishes: makes the stack's wishes.
+    :param is_there: waits for what else has to be there before it counts as up.
+    :return: what is kept of it.
+    """
+    before = load(folder)
+    if is_up(folder, before):
+        show.title("Already up")
+        return before
+    processes.sweep(folder, grace=GRACE)
+    show.title(f"Starting {what}")
+    wished = wishes(
+        folder,
+        DAGS,
+        airflow_password=before.airflow_password,
+        saagie_password=before.saagie_password,
+        airflow_port=before.airflow_port,
+        saagie_port=before.saagie_port,
+        parallelism=parallelism,
+        dag_interval=DAG_INTERVAL,
+        grace=GRACE,
+        detached=True,
+    )
+    with show.waiting("starting"):
+        running = stack.start(wished, saagie_ready=lambda early: show.step("Saagie (local)", early.saagie_url))
+        try:
+            is_there(running)
+        except BaseException:
+            stack.stop_undisturbed(running)
+            raise
+    show.step("Airflow", running.settings.url)
+    return _leave_running(running, before)
+
+
+def tell(show: Show, folder: Path, state: State, more: Mapping[str, str] | None = None) -> None:
+    """Say where everything is.
+
+    :param more: what else there is to say of this Airflow.
+    """
+    show.pairs(
+        {
+            "Airflow": state.airflow_url,
+            "  its login": f"{LOGIN} / {state.airflow_password}",
+            **(more or {}),
+            "Saagie (local)": state.saagie_url,
+            "  its user": f"{stack.SAAGIE_LOGIN} / {state.saagie_password}, realm {stack.REALM}",
+            "Connection": f"{stack.CONNECTION} (Admin > Connections)",
+            "DAGs": f"{DAGS.name}/, read anew every {DAG_INTERVAL} s",
+            "Logs": f"{folder.name}/logs/",
+            "Command line": f"AIRFLOW_HOME=$PWD/{folder.name}/airflow .venv/bin/airflow dags list",
+        }
+    )
+
+
+def _leave_running(running: Stack, before: State) -> State:
     """Connect Airflow with the local Saagie, keep where both are, and let go of them.
 
     :param running: what was just started; it is stopped where this fails.
