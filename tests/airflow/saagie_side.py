@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from scripts import stack as stacks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from scripts.stack import Stack
 
@@ -26,6 +28,16 @@ class SaagieSide:
 
     url: str
     client: SaagieClient
+
+    def make_job(self, code: str, folder: Path) -> str:
+        """Make a job of some Python, and give its id; the file is written into a folder."""
+        file = folder / f"{uuid.uuid4()}.py"
+        file.write_text(code)
+        made = self.client.jobs.create(
+            f"Job {file.stem}", self.client.get_project_id("Demo"), file=str(file), runtime_version="3.11",
+            command_line="python {file}",
+        )  # fmt: skip
+        return str(made["data"]["createJob"]["id"])
 
     def status(self, instance_id: str) -> str:
         found = self.client.jobs.get_instance(instance_id)["jobInstance"]

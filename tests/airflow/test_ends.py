@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import time
-import uuid
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 
-from airflow_provider_saagie.client import instances
 from tests.airflow.saagie_side import SaagieSide, processes_of, wait_until
+from tests.airflow.task_run import PATIENCE, TaskRun, begun
 from tests.airflow.test_hand_over import own_triggerer, paused
 
 if TYPE_CHECKING:
@@ -24,50 +22,26 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-SLEEPS = "import time\nprint('started', flush=True)\ntime.sleep(300)\n"
 LIMIT = 12.0  # seconds, as in dags/end_dags.py
 SLACK = 6.0  # seconds: a poll, and a fresh triggerer's first call to Airflow, which takes up to five
-PATIENCE = 90.0
 # Airflow's executor may tell of the end of a deferred task's first half more than five seconds after the task's start.
 # Where the task has resumed by then, the scheduler takes it for lost, and has it tried again.
 HEARD_OF_AFTER = 8.0
 both_ways = pytest.mark.parametrize("way", ["deferred", "running"])
 
 
-@dataclass
-class Run:
-    """A run of one task with a job of its own."""
-
-    airflow: AirflowApi
-    saagie: SaagieSide
-    dag_id: str
-    run_id: str
-    job_id: str
-
-    @property
-    def task(self) -> dict[str, Any]:
-        return self.airflow.task(self.dag_id, self.run_id, "run")
-
-    def instances(self) -> list[instances.JobInstance]:
-        """Give the job's instances, the oldest first."""
-        return self.saagie.client.session.run(instances.list_instances(self.job_id, limit=20))[::-1]
+class Run(TaskRun):
+    """A run whose task comes to an end."""
 
     def waits_for(self, number: int) -> str:
-        """Wait until the task waits for the instance of that number, which runs, and give its id."""
-        state = self.dag_id.rpartition("_")[2]
-
-        def there() -> str | None:
-            found = [one for one in self.instances() if one.number == number and one.status == "RUNNING"]
-            return found[0].id if found and self.task["state"] == state and "[job] started" in self.log() else None
-
-        instance_id: str = wait_until(there, PATIENCE, f"the task waits for the instance {number}")
-        if state == "deferred":
-            running_for = (datetime.now(UTC) - datetime.fromisoformat(self.task["start_date"])).total_seconds()
+        """Wait as before, and until the job has said something, and Airflow has heard of a deferral."""
+        instance_id = super().waits_for(number)
+        self.speaks()
+        task = self.task
+        if task["state"] == "deferred":
+            running_for = (datetime.now(UTC) - datetime.fromisoformat(task["start_date"])).total_seconds()
             time.sleep(max(0.0, HEARD_OF_AFTER - running_for))
         return instance_id
-
-    def log(self, try_number: int | None = None) -> str:
-        return self.airflow.log_text(self.dag_id, self.run_id, "run", try_number or self.task["try_number"])
 
     def errors(self, try_number: int = 1) -> str:
         """Give what a try raised, as its log shows it."""
@@ -92,27 +66,8 @@ class Run:
 @pytest.fixture
 def begin(airflow: AirflowApi, saagie: SaagieSide, tmp_path: Path) -> Iterator[Callable[[str], Run]]:
     """A function that makes a job and starts a run of a DAG for it."""
-    begun: list[Run] = []
-
-    def start(dag_id: str) -> Run:
-        airflow.wait_for_dag(dag_id)
-        file = tmp_path / "sleeps.py"
-        file.write_text(SLEEPS)
-        made = saagie.client.jobs.create(
-            f"Ends {uuid.uuid4()}", saagie.client.get_project_id("Demo"), file=str(file), runtime_version="3.11",
-            command_line="python {file}",
-        )  # fmt: skip
-        job_id = made["data"]["createJob"]["id"]
-        begun.append(Run(airflow, saagie, dag_id, airflow.trigger(dag_id, {"job_id": job_id}), job_id))
-        return begun[-1]
-
-    yield start
-    for run in begun:
-        if airflow.run_state(run.dag_id, run.run_id) not in ("success", "failed"):
-            airflow.set_run_state(run.dag_id, run.run_id, "failed")
-        for instance in run.instances():
-            if instance.end_time is None:
-                saagie.stop(instance.id)
+    with begun(Run, airflow, saagie, tmp_path) as start:
+        yield start
 
 
 def test_a_worker_that_is_drained_stops_the_instance_and_the_retry_starts_another(begin: Callable[[str], Run]) -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 import requests
 
-from airflow_provider_saagie.client import instances
 from scripts import airflow_settings
 from tests.airflow.saagie_side import SaagieSide, wait_until
+from tests.airflow.task_run import PATIENCE, TaskRun, begun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,44 +24,11 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.slow, pytest.mark.long]
 
-SLEEPS = "import time\nprint('started', flush=True)\ntime.sleep(300)\n"
 DEFERRED, RUNNING = "once_deferred", "once_running"
-PATIENCE = 90.0  # seconds: a lost answer alone takes some twenty
 
 
-@dataclass
-class Story:
-    """A run of one task with a job of its own."""
-
-    airflow: AirflowApi
-    saagie: SaagieSide
-    dag_id: str
-    run_id: str
-    job_id: str
-
-    @property
-    def task(self) -> dict[str, Any]:
-        return self.airflow.task(self.dag_id, self.run_id, "run")
-
-    def instances(self) -> list[instances.JobInstance]:
-        """Give the job's instances, the oldest first."""
-        return self.saagie.client.session.run(instances.list_instances(self.job_id, limit=20))[::-1]
-
-    def on_their_way(self) -> list[str]:
-        return [one.id for one in self.instances() if one.end_time is None]
-
-    def waits_for(self, number: int) -> str:
-        """Wait until the task waits for the instance of that number, and give its id."""
-        state = "deferred" if self.dag_id == DEFERRED else "running"
-
-        def there() -> str | None:
-            found = [one for one in self.instances() if one.number == number]
-            url = self.airflow.xcom(self.dag_id, self.run_id, "run", "instance_url")
-            is_shown = found and url and url.endswith(found[0].id)
-            return found[0].id if is_shown and self.task["state"] == state else None
-
-        instance_id: str = wait_until(there, PATIENCE, f"the task waits for the instance {number}")
-        return instance_id
+class Story(TaskRun):
+    """A run whose worker may die, and whose tasks may be cleared."""
 
     def kill_worker(self) -> None:
         """End the task's process as the kernel does where memory is short."""
@@ -77,10 +42,7 @@ class Story:
         """Let the instance succeed, and see the run do so."""
         self.saagie.end(instance_id, "SUCCEEDED")
         assert self.airflow.wait_for_run(self.dag_id, self.run_id, seconds=PATIENCE) == "success"
-        assert self.airflow.xcom(self.dag_id, self.run_id, "run") == instance_id
-
-    def log(self) -> str:
-        return self.airflow.log_text(self.dag_id, self.run_id, "run", self.task["try_number"])
+        assert self.xcom() == instance_id
 
 
 @pytest.fixture
@@ -88,27 +50,9 @@ def begin(stack: Stack, airflow: AirflowApi, saagie: SaagieSide, tmp_path: Path)
     """A function that makes a job and starts a run of a DAG for it."""
     extra = json.loads(stack.connection["extra"]) | {"timeout": 3}
     airflow.put_connection(stack.connection | {"connection_id": "saagie_short", "extra": json.dumps(extra)})
-    begun: list[Story] = []
-
-    def start(dag_id: str) -> Story:
-        airflow.wait_for_dag(dag_id)
-        file = tmp_path / "sleeps.py"
-        file.write_text(SLEEPS)
-        made = saagie.client.jobs.create(
-            f"Once {uuid.uuid4()}", saagie.client.get_project_id("Demo"), file=str(file), runtime_version="3.11",
-            command_line="python {file}",
-        )  # fmt: skip
-        job_id = made["data"]["createJob"]["id"]
-        begun.append(Story(airflow, saagie, dag_id, airflow.trigger(dag_id, {"job_id": job_id}), job_id))
-        return begun[-1]
-
-    yield start
-    requests.delete(f"{saagie.url}/emulator/faults", timeout=10)
-    for story in begun:
-        if airflow.run_state(story.dag_id, story.run_id) not in ("success", "failed"):
-            airflow.set_run_state(story.dag_id, story.run_id, "failed")
-        for instance_id in story.on_their_way():
-            saagie.stop(instance_id)
+    with begun(Story, airflow, saagie, tmp_path) as start:
+        yield start
+        requests.delete(f"{saagie.url}/emulator/faults", timeout=10)
 
 
 def fault(saagie: SaagieSide, **wish: Any) -> Callable[[], bool]:
@@ -177,7 +121,7 @@ def test_a_clear_of_an_ended_task_runs_the_job_again(
     first = story.waits_for(1)
     if ended == "FAILED":
         # A fresh triggerer's first call to Airflow takes seconds, in which it hears of no kill; this line comes later.
-        wait_until(lambda: "[job] started" in story.log(), PATIENCE, "the job's line is in the task's log")
+        story.speaks()
         story.airflow.set_task_state(dag_id, story.run_id, "run", "failed")
         wait_until(lambda: not story.on_their_way(), 20, "it was stopped")
     else:

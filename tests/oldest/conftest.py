@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import shutil
 import time
-import uuid
-from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_saagie.client import instances
 from scripts import stack as stacks
 from scripts.processes import ROOT
-from tests.airflow.saagie_side import SaagieSide, connect, wait_until
+from tests.airflow.saagie_side import SaagieSide, connect
+from tests.airflow.task_run import PATIENCE, TaskRun, begun
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,57 +26,26 @@ collect_ignore_glob = ["test_*.py"]
 AIRFLOW = tuple(int(part) for part in version("apache-airflow").split(".")[:3])
 DAGS = (ROOT / "example_dags", ROOT / "tests" / "oldest" / "dags")
 EVENT_DAG = ROOT / "tests" / "airflow" / "dags" / "event_dags.py"
-PATIENCE = 90.0  # seconds
 # Seconds in which a scheduler hears of a deferral; where the trigger fires earlier, Airflow may fail the task.
 HEARD = 6.0
 
 
-@dataclass(frozen=True)
-class Run:
-    """A DAG run of one task with a job of its own."""
-
-    airflow: AirflowApi
-    saagie: SaagieSide
-    dag_id: str
-    run_id: str
-    job_id: str
-    task_id: str = "run"
-
-    @property
-    def task(self) -> dict[str, Any]:
-        return self.airflow.task(self.dag_id, self.run_id, self.task_id)
+class Run(TaskRun):
+    """A DAG run of one task."""
 
     def ends(self) -> str:
         """Wait for the end of the run, and give the task's state."""
         self.airflow.wait_for_run(self.dag_id, self.run_id, seconds=PATIENCE)
         return str(self.task["state"])
 
-    def log(self, try_number: int = 1) -> str:
-        return self.airflow.log_text(self.dag_id, self.run_id, self.task_id, try_number)
-
-    def xcom(self, key: str = "return_value") -> Any:
-        return self.airflow.xcom(self.dag_id, self.run_id, self.task_id, key)
-
     def link(self) -> str | None:
         return self.airflow.links(self.dag_id, self.run_id, self.task_id)["Open in Saagie"]
 
-    def instances(self) -> list[instances.JobInstance]:
-        """Give the job's instances, the oldest first."""
-        return self.saagie.client.session.run(instances.list_instances(self.job_id, limit=20))[::-1]
-
-    def waits(self, number: int = 1) -> str:
-        """Wait until the task waits for the instance of that number, which runs, and give its id."""
-        state = self.dag_id.rpartition("_")[2]
-
-        def there() -> str | None:
-            found = [one for one in self.instances() if one.number == number and one.status == "RUNNING"]
-            url = self.xcom("instance_url")
-            is_shown = found and url and url.endswith(found[0].id)
-            return found[0].id if is_shown and self.task["state"] == state else None
-
-        instance_id: str = wait_until(there, PATIENCE, f"the task waits for the instance {number}")
-        wait_until(lambda: "[job] started" in self.log(number), PATIENCE, "the job's line is in the task's log")
-        if state == "deferred":
+    def waits_for(self, number: int = 1) -> str:
+        """Wait as before, and until the job has said something, and Airflow has heard of a deferral."""
+        instance_id = super().waits_for(number)
+        self.speaks()
+        if self.dag_id.endswith("_deferred"):
             time.sleep(HEARD)
         return instance_id
 
@@ -110,34 +77,11 @@ def saagie(old_stack: Stack) -> Iterator[SaagieSide]:
 @pytest.fixture
 def make_job(saagie: SaagieSide, tmp_path: Path) -> Callable[[str], str]:
     """A function that makes a job of some Python, and gives its id."""
-
-    def make(code: str) -> str:
-        file = tmp_path / f"{uuid.uuid4()}.py"
-        file.write_text(code)
-        made = saagie.client.jobs.create(
-            f"Oldest {uuid.uuid4()}", saagie.client.get_project_id("Demo"), file=str(file), runtime_version="3.11",
-            command_line="python {file}",
-        )  # fmt: skip
-        return str(made["data"]["createJob"]["id"])
-
-    return make
+    return lambda code: saagie.make_job(code, tmp_path)
 
 
 @pytest.fixture
-def begin(airflow: AirflowApi, saagie: SaagieSide, make_job: Callable[[str], str]) -> Iterator[Callable[..., Run]]:
+def begin(airflow: AirflowApi, saagie: SaagieSide, tmp_path: Path) -> Iterator[Callable[..., Run]]:
     """A function that makes a job of some Python and starts a run of a DAG for it."""
-    begun: list[Run] = []
-
-    def start(dag_id: str, code: str, task_id: str = "run") -> Run:
-        airflow.wait_for_dag(dag_id)
-        job_id = make_job(code)
-        begun.append(Run(airflow, saagie, dag_id, airflow.trigger(dag_id, {"job_id": job_id}), job_id, task_id))
-        return begun[-1]
-
-    yield start
-    for run in begun:
-        if airflow.run_state(run.dag_id, run.run_id) not in ("success", "failed"):
-            airflow.set_run_state(run.dag_id, run.run_id, "failed")
-        for instance in run.instances():
-            if instance.end_time is None:
-                saagie.stop(instance.id)
+    with begun(Run, airflow, saagie, tmp_path) as start:
+        yield start

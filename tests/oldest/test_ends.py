@@ -57,7 +57,7 @@ def test_what_is_listed_in_skip_on_skips(way: str, begin: Begin) -> None:
 @BOTH
 def test_a_job_that_somebody_stopped_is_not_retried(way: str, begin: Begin, saagie: SaagieSide) -> None:
     run = begin(f"oldest_retried_{way}", LONG)
-    saagie.stop(run.waits())
+    saagie.stop(run.waits_for())
     assert run.ends() == "failed"
     assert run.task["try_number"] == 1
     assert "KILLED" in str(run.airflow.log(run.dag_id, run.run_id, "run"))
@@ -90,7 +90,7 @@ def test_marking_a_task_stops_its_instance_where_airflow_tells_us(
     state: str, way: str, begin: Begin, saagie: SaagieSide
 ) -> None:
     run = begin(f"oldest_plain_{way}", LONG)
-    instance_id = run.waits()
+    instance_id = run.waits_for()
     run.airflow.set_task_state(run.dag_id, run.run_id, "run", state)
     if HEARS_OF_A_KILL[way]:
         wait_until(lambda: saagie.status(instance_id) == "KILLED", LIMIT, "the instance was stopped")
@@ -102,20 +102,20 @@ def test_marking_a_task_stops_its_instance_where_airflow_tells_us(
 @BOTH
 def test_clearing_a_task_runs_its_job_again(way: str, begin: Begin, saagie: SaagieSide) -> None:
     run = begin(f"oldest_plain_{way}", LONG)
-    before = run.waits()
+    before = run.waits_for()
     run.airflow.clear(run.dag_id, run.run_id, "run")
     if way == "running" and not RESTARTS_WHAT_RUNS:
         time.sleep(LIMIT)
         assert (run.task["state"], len(run.instances())) == ("restarting", 1)
     else:
-        assert run.waits(number=2) != before
+        assert run.waits_for(number=2) != before
     expected = "KILLED" if HEARS_OF_A_KILL[way] else "RUNNING"
     wait_until(lambda: saagie.status(before) == expected, LIMIT, f"the first instance is {expected}")
 
 
 def test_a_worker_that_died_is_followed_by_a_retry(begin: Begin, saagie: SaagieSide) -> None:
     run = begin("oldest_retried_running", LONG)
-    before = run.waits()
+    before = run.waits_for()
     psutil.Process(run.task["pid"]).kill()
     if RETRIES_A_DEAD_WORKER:
         wait_until(lambda: (run.task["try_number"], run.task["state"]) == (2, "running"), PATIENCE, "it is retried")
