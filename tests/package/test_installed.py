@@ -19,6 +19,11 @@ import pytest
 import airflow_provider_saagie
 from airflow_provider_saagie.client.documents import operation_names
 from airflow_provider_saagie.get_provider_info import get_provider_info
+from scripts import airflow_settings, processes
+from scripts.airflow_api import AirflowApi
+from scripts.airflow_settings import LOGIN, AirflowSettings, free_port, new_password, write_configuration
+from scripts.processes import Program
+from tests.airflow.saagie_side import wait_until
 from tests.package.conftest import make_environment, unpack_examples
 
 if TYPE_CHECKING:
@@ -158,3 +163,39 @@ def test_the_quickstart_runs_where_nothing_but_the_wheel_is(
     with urllib.request.urlopen(f"{url}/emulator/stats", timeout=10) as answer:
         asked = json.load(answer)["operations"]
     assert (asked["createJob"], asked["runJob"]) == (1, 1)
+
+
+@pytest.mark.slow
+def test_a_whole_airflow_runs_the_quickstart_where_nothing_but_the_wheel_is(
+    built: Built, with_emulator: Stage, emulator: tuple[str, dict[str, str]], tmp_path: Path
+) -> None:
+    """What `airflow standalone` starts, from the wheel's environment, each component as in production."""
+    environment, (url, connection) = with_emulator.environment, emulator
+    unpack_examples(built.sdist, tmp_path / "dags")
+    settings = AirflowSettings(tmp_path / "airflow", free_port(), tmp_path / "dags", new_password())
+    write_configuration(settings)
+    env = airflow_settings.environment(settings, tmp_path) | connection | {"PATH": environment.variables["PATH"]}
+    command = str(environment.folder / "bin" / "airflow")
+    kept = processes.start(
+        [
+            Program("database", [command, "db", "migrate"], env, once=True),
+            *(Program(name, [command, name], env) for name in ("dag-processor", "api-server")),
+            *(Program(name, [command, name, "--skip-serve-logs"], env) for name in ("scheduler", "triggerer")),
+        ],
+        tmp_path,
+        grace=5,
+    )
+    airflow = AirflowApi(settings.url, LOGIN, settings.password)
+    try:
+        wait_until(lambda: kept.check() or not airflow.unhealthy(), 120, "all components are healthy")
+        airflow.log_in()
+        airflow.wait_for_dag("saagie_quickstart")
+        run_id = airflow.trigger("saagie_quickstart")
+        assert airflow.wait_for_run("saagie_quickstart", run_id) == "success"
+        log = airflow.log_text("saagie_quickstart", run_id, "run")
+        assert "Waiting in the triggerer" in log
+        assert "[job] Hello from Saagie!" in log
+        assert url in str(airflow.links("saagie_quickstart", run_id, "run")["Open in Saagie"])
+    finally:
+        airflow.close()
+        kept.stop()
