@@ -1,9 +1,8 @@
-"""One real Airflow with a local Saagie, shared by all tests of a run that ask for it."""
+"""One real Airflow with a local Saagie, shared by all tests of a run that ask for it; a plugin of tests/conftest.py."""
 
 from __future__ import annotations
 
 import shutil
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,26 +11,26 @@ from scripts import stack as stacks
 from scripts.processes import ROOT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scripts.airflow_api import AirflowApi
     from scripts.stack import Stack
 
-_CLOSING = pytest.StashKey[ExitStack]()
-_STACK = pytest.StashKey["Stack"]()
 PARALLELISM = 4
 
 
-def shared_stack(config: pytest.Config, factory: pytest.TempPathFactory) -> Stack:
-    """Start the stack when it is first asked for; it ends with the test run, however that ends.
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The shared stack; its DAGs are those of example_dags/ and tests/airflow/dags/."""
+    folder = tmp_path_factory.mktemp("stack")
+    dags = folder / "dags"
+    shutil.copytree(ROOT / "example_dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests" / "airflow" / "dags", dags, dirs_exist_ok=True)
+    with stacks.temporary(folder / "run", dags, parallelism=PARALLELISM) as running:
+        yield running
 
-    It is kept with pytest's configuration, since `tests/airflow` and `tests/browser` each have a fixture for it.
-    """
-    if _STACK not in config.stash:
-        closing = ExitStack()
-        config.stash[_CLOSING] = closing
-        config.add_cleanup(closing.close)
-        folder = factory.mktemp("stack")
-        dags = folder / "dags"
-        shutil.copytree(ROOT / "example_dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copytree(ROOT / "tests" / "airflow" / "dags", dags, dirs_exist_ok=True)
-        running = stacks.temporary(folder / "run", dags, parallelism=PARALLELISM)
-        config.stash[_STACK] = closing.enter_context(running)
-    return config.stash[_STACK]
+
+@pytest.fixture(scope="session")
+def airflow(stack: Stack) -> AirflowApi:
+    """The REST API of the shared stack's Airflow."""
+    return stack.airflow

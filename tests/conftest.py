@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 AIRFLOW_HOME = airflow_home.settle()
-pytest_plugins = ("tests.shared_processes",)
+pytest_plugins = ("tests.shared_processes", "tests.airflow_stack")
 
 
 @pytest.fixture(scope="session")

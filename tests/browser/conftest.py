@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import expect
 
 from scripts.airflow_settings import LOGIN
-from tests.airflow_stack import shared_stack
 from tests.browser import airflow_pages as pages
 from tests.browser.chromium import EXECUTABLE, PATIENCE, chromium
 
@@ -18,20 +17,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-    from scripts.airflow_api import AirflowApi
     from scripts.stack import Stack
-
-
-@pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stack:
-    """The shared stack; its DAGs are those of example_dags/ and tests/airflow/dags/."""
-    return shared_stack(request.config, tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def airflow(stack: Stack) -> AirflowApi:
-    """The REST API of the shared stack's Airflow."""
-    return stack.airflow
 
 
 @pytest.fixture(scope="package")
