@@ -248,7 +248,7 @@ class Striker:
             return "runJob to answer" if now() < moment(sent[-1]["time"]) + ANSWER_DELAY else "answer to store"
         if mine.try_number > 1 and not ended:
             return "a later try waits or begins"
-        if going.case.kind == "waiting":
+        if going.case.kind.startswith("waiting"):
             return "at the end" if ended else "while waiting in the worker"
         return "store to wait"
 
