@@ -53,7 +53,6 @@ class Absence:
 
 def saagie(found: Scene, seconds: float) -> None:
     """Have Saagie say nothing for the first half, and refuse every request for the second."""
-    requests.delete(f"{found.saagie.url}/emulator/faults", timeout=10)
     stand_still(found, "saagie", seconds / 2)
     wish = {"what": "outage", "seconds": seconds / 2}
     requests.post(f"{found.saagie.url}/emulator/faults", json=wish, timeout=10).raise_for_status()
@@ -152,6 +151,7 @@ def run(name: str, seconds: float | None) -> bool:
     with scene(FOLDER, job_seconds=job_seconds, saagie_keeps_password=name == "password") as found:
         live(found, range(1, LIVE + 1))
         until("the live ones wait", lambda: waiting(found) == LIVE)
+        requests.delete(f"{found.saagie.url}/emulator/faults", timeout=10).raise_for_status()
         crowd = found.new_job("Crowd")
         ids = thousand.start(found, crowd, CROWD)
         thousand.park(found, crowd, ids, DAG, RUN)
