@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import psycopg2
 import requests
@@ -139,16 +140,18 @@ def live(found: Scene, numbers: range) -> None:
 JOBS: dict[str, str] = {}  # of the live runs
 
 
-def run(name: str, seconds: float | None) -> bool:
+def run(name: str, seconds: float | None, folder: Path) -> bool:
     """Have one absence happen, and balance the books.
 
+    :param seconds: for how long, None for what it has.
+    :param folder: emptied first.
     :return: whether all is right.
     """
     absence = ABSENCES[name]
     seconds = seconds or absence.seconds
     job_seconds = round(absence.job_seconds(seconds))
     JOBS.clear()
-    with scene(FOLDER, job_seconds=job_seconds, saagie_keeps_password=name == "password") as found:
+    with scene(folder, job_seconds=job_seconds, saagie_keeps_password=name == "password") as found:
         live(found, range(1, LIVE + 1))
         until("the live ones wait", lambda: waiting(found) == LIVE)
         requests.delete(f"{found.saagie.url}/emulator/faults", timeout=10).raise_for_status()
@@ -211,11 +214,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"who is away: {', '.join(ABSENCES)}; all, one after the other")
     parser.add_argument("--seconds", type=float, help="for how long, in place of what each has")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="emptied first; gets all logs")
     given = parser.parse_args()
     if unknown := set(given.names) - set(ABSENCES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    with processes.signals_raise(), processes.lock(FOLDER / "lock"):
-        results = [run(name, given.seconds) for name in given.names or ABSENCES]
+    with processes.signals_raise(), processes.lock(given.folder / "lock"):
+        results = [run(name, given.seconds, given.folder) for name in given.names or ABSENCES]
     return 0 if all(results) else 1
 
 
