@@ -71,6 +71,7 @@ class Going:
         self.frozen: Frozen | None = None
         self.over_since: float | None = None
         self.cleared_at: float | None = None
+        self.was_cleared = False
         self.guest_acted = False
         self.job_id = scene.new_job(f"{case.run_id} {self.began}")
         if case.strike.point:
@@ -175,11 +176,20 @@ class Striker:
         if due is None or going.cleared_at or now() < going.began + due or mine.run_state in OVER:
             return
         going.cleared_at = now()
-        if going.case.clears_run:
-            self._scene.stack.airflow.clear_run(going.case.dag_id, going.case.run_id)
-        else:
-            self._scene.stack.airflow.clear(going.case.dag_id, going.case.run_id, "run")
+        # Not in our own loop: on a busy machine Airflow takes half a minute for it.
+        threading.Thread(target=self._clear_now, args=[going], daemon=True).start()
         going.record.notes.append(f"cleared after {now() - going.began:.1f} s: {self._window(going, mine)}")
+
+    def _clear_now(self, going: Going) -> None:
+        try:
+            if going.case.clears_run:
+                self._scene.stack.airflow.clear_run(going.case.dag_id, going.case.run_id)
+            else:
+                self._scene.stack.airflow.clear(going.case.dag_id, going.case.run_id, "run")
+        except requests.RequestException as error:
+            going.record.notes.append(f"Airflow did not say whether it cleared: {error}")
+        else:
+            going.was_cleared = True
 
     def _note_own_strike(self, going: Going) -> None:
         told = self._scene.struck(going.case.run_id)
@@ -323,7 +333,8 @@ class Striker:
         # Whose instance was deleted may fail, and then has no other.
         deleted = going.case.guest == "deletes" and going.guest_acted and not own
         clears = int(going.cleared_at is not None)
-        before = [one for one in own if going.cleared_at and moment(str(one.created_at)) < going.cleared_at]
+        cleared_at = going.cleared_at if going.was_cleared else None
+        before = [one for one in own if cleared_at and moment(str(one.created_at)) < cleared_at]
         account = balance(
             own, ends,
             may_stop=may_stop if struck else 0, clears=clears, runs_again=bool(before), may_fail=given_up or deleted,
