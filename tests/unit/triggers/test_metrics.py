@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,7 @@ from airflow.sdk.execution_time import task_runner
 from airflow_provider_saagie.airflow_compat import triggerer_stats
 from airflow_provider_saagie.triggers.metrics import EVERY
 from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
-from tests.unit.triggers.skipping_loop import TimelessLoop
+from tests.unit.triggers.skipping_loop import TimelessLoop, loop_at
 from tests.unit.triggers.small_saagie import row
 
 if TYPE_CHECKING:
@@ -114,7 +115,8 @@ def test_the_line_comes_also_where_nobody_is_due_for_long(
         assert all(re.search(", 60 s: watched 1, asked [01] in", line) for line in lines())
         await one.leave()
 
-    play(scene)
+    # A look at the start, and the next one on the grid of ten minutes.
+    play(scene, loop=partial(loop_at, 5.0, 600.0))
 
 
 def test_the_lag_says_how_late_the_last_of_many_was_asked_for(play: Callable[..., None], backend: Backend) -> None:
