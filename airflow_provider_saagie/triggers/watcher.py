@@ -7,7 +7,7 @@ import contextvars
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -31,6 +31,8 @@ STOP_LIMIT = 10.0
 """Seconds that a stop may take, once it is its turn."""
 LAST_LINES = 3.0
 """Seconds that the last lines of a job's log may delay the end of a task."""
+LAST_WORD = 0.5
+"""Seconds more, where they have, in which that is told."""
 
 
 class Watcher:
@@ -107,7 +109,10 @@ def _at_deadline(poller: Poller, waiter: Waiter) -> None:
 async def _last_lines(poller: Poller, waiter: Waiter) -> None:
     done, _ = await asyncio.wait({poller.logs.drain(waiter)}, timeout=LAST_LINES)
     if not done:
-        waiter.say(logging.WARNING, "%s", job_log.not_all_read(poller.connection.link(waiter)))
+        # Not for long: it may be the log itself that takes no line.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORD):
+                await say_all([(waiter, logging.WARNING, job_log.not_all_read(poller.connection.link(waiter)))])
 
 
 @asynccontextmanager
@@ -139,16 +144,16 @@ async def stop(conn_id: str, waiter: Waiter) -> None:
             async with connection.stopping, asyncio.timeout(STOP_LIMIT):
                 session = await connection.session()
                 await session.run(instances.stop(waiter.instance_id))
+            level, line = logging.INFO, "Saagie was asked to stop it."
         except (SaagieError, TimeoutError) as error:
             problem = connection.problem
             late = problem.error if problem else f"Saagie did not answer within {STOP_LIMIT:.0f} s"
             why = error if isinstance(error, SaagieError) else late
+            level = logging.WARNING
             line = f"The stop failed, so that the instance may go on: {connection.link(waiter)} ({why})"
-            await say_all([(waiter, logging.WARNING, line)])
-        else:
-            await say_all([(waiter, logging.INFO, "Saagie was asked to stop it.")])
         finally:
             connection.stops_under_way -= 1
+        await say_all([(waiter, level, line)])
 
 
 def detached(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -113,3 +113,23 @@ def test_a_log_that_stands_still_holds_up_nobody_elses_end(play: Callable[..., N
         await all_leave([stuck])
 
     play(scene)
+
+
+def test_whoever_has_such_a_log_hears_of_the_end_a_moment_later_and_stops_no_loop(play: Callable[..., None]) -> None:
+    over = False
+
+    async def scene(s: Scene) -> None:
+        nonlocal over
+        s.saagie.tell = lambda *_: row("SUCCEEDED" if over else "RUNNING")
+        s.saagie.log_of = lambda *_: [("STDOUT", "a line")]
+        stuck = s.wait_for(1, stream_logs=True, poll_interval=1)
+        stuck.waiter.log = log = StandsStill()
+        try:
+            await asyncio.to_thread(log.reached.wait, 10)
+            over = True
+            assert await asyncio.wait_for(all_end([stuck]), 8)
+            assert (log.lines, log.waited_in_vain) == ([], False)
+        finally:
+            log.go_on.set()
+
+    play(scene)
