@@ -17,7 +17,8 @@ from airflow_provider_saagie.triggers import rounds
 from airflow_provider_saagie.triggers.batch_size import BatchSize
 from airflow_provider_saagie.triggers.connection import Connection
 from airflow_provider_saagie.triggers.metrics import Meter
-from airflow_provider_saagie.triggers.waiter import Line, Waiter, say_all
+from airflow_provider_saagie.triggers.teller import Line, Teller
+from airflow_provider_saagie.triggers.waiter import Waiter
 
 __all__ = ["LogFollower"]
 
@@ -35,11 +36,13 @@ class LogFollower:
 
     :param connection: how to send.
     :param meter: counts what is sent.
+    :param teller: writes the lines.
     """
 
-    def __init__(self, connection: Connection, meter: Meter) -> None:
+    def __init__(self, connection: Connection, meter: Meter, teller: Teller) -> None:
         self._connection = connection
         self._meter = meter
+        self._teller = teller
         self._wanted: dict[Waiter, None] = {}
         self._wake = asyncio.Event()
         self._batch_size = BatchSize(LARGEST_BATCH)
@@ -92,7 +95,7 @@ class LogFollower:
             for n, waiter in enumerate(batch):
                 lines += self._take(waiter, outcome.data.get(f"l{n}"), concerned.get(f"l{n}"), limit)
                 await asyncio.sleep(0)
-            await say_all(lines)
+            await self._teller.told(lines)
             for waiter in batch:
                 self._finish(waiter)
             return

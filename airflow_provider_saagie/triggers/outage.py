@@ -11,7 +11,8 @@ from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.triggers import rounds
 from airflow_provider_saagie.triggers.connection import Connection
 from airflow_provider_saagie.triggers.rounds import Away, Denied
-from airflow_provider_saagie.triggers.waiter import Asked, Failed, Line, say_all
+from airflow_provider_saagie.triggers.teller import Line, Teller
+from airflow_provider_saagie.triggers.waiter import Asked, Failed
 
 __all__ = ["Outage"]
 
@@ -44,11 +45,13 @@ class Outage:
 
     :param waiters: the poller's, who come and go.
     :param connection: theirs.
+    :param teller: writes their lines.
     """
 
-    def __init__(self, waiters: set[Asked], connection: Connection) -> None:
+    def __init__(self, waiters: set[Asked], connection: Connection, teller: Teller) -> None:
         self._waiters = waiters
         self._connection = connection
+        self._teller = teller
         self._trouble: Trouble | None = None
 
     @property
@@ -69,8 +72,7 @@ class Outage:
     def greet(self, waiter: Asked) -> None:
         """Tell a late comer what the others know already."""
         if self._trouble and self._trouble.told:
-            for _, level, line in _told(waiter, self._trouble.reading):
-                waiter.say(level, "%s", line)
+            self._teller.tell(_lines(waiter, self._trouble.reading))
 
     async def begins(self, reading: Away | Denied) -> None:
         """Note that a try has failed: the first one, or one more.
@@ -89,7 +91,7 @@ class Outage:
         trouble.next_try = now + pause
         if not trouble.told and (trouble.attempts > 1 or pause > NOT_WORTH_A_LINE):
             trouble.told = True
-            await say_all([line for waiter in self._waiters for line in _told(waiter, reading)])
+            self._teller.tell(line for waiter in self._waiters for line in _lines(waiter, reading))
         if isinstance(reading, Denied) and now - trouble.since >= rounds.PATIENCE:
             await self._give_up(trouble, reading.error)
 
@@ -106,12 +108,12 @@ class Outage:
                 )
             )
 
-    async def ends(self) -> None:
+    def ends(self) -> None:
         """Note that Saagie has answered."""
         trouble, self._trouble = self._trouble, None
         if trouble and trouble.told:
             line = f"Saagie answers again, after {_now() - trouble.since:.0f} s."
-            await say_all([(waiter, logging.INFO, line) for waiter in self._waiters if not waiter.quiet])
+            self._teller.tell((waiter, logging.INFO, line) for waiter in self._waiters if not waiter.quiet)
 
     async def _some_at_a_time(self) -> AsyncIterator[Asked]:
         for n, waiter in enumerate(list(self._waiters), start=1):
@@ -124,7 +126,7 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _told(waiter: Asked, reading: Away | Denied) -> list[Line]:
+def _lines(waiter: Asked, reading: Away | Denied) -> list[Line]:
     if waiter.quiet:
         return []
     if isinstance(reading, Denied):

@@ -34,6 +34,7 @@ from airflow_provider_saagie.triggers.schedule import (
     next_but_not_soon,
     next_tick,
 )
+from airflow_provider_saagie.triggers.teller import Teller
 from airflow_provider_saagie.triggers.waiter import Asked, Ended, StillOnItsWay, Waiter
 
 if TYPE_CHECKING:
@@ -80,9 +81,10 @@ class Poller:
     def __init__(self, look_up: Callable[[], Awaitable[Settings]], meter: Meter) -> None:
         self.waiters: set[Asked] = set()
         self.connection = Connection(look_up)
-        self.logs = LogFollower(self.connection, meter)
+        self.teller = Teller()
+        self.logs = LogFollower(self.connection, meter, self.teller)
         self._meter = meter
-        self._outage = Outage(self.waiters, self.connection)
+        self._outage = Outage(self.waiters, self.connection, self.teller)
         self._schedule = Schedule()
         self._last_looks: list[Asked] = []
         self._wake = asyncio.Event()
@@ -91,7 +93,7 @@ class Poller:
 
     def add(self, waiter: Asked) -> None:
         """Begin to ask about somebody's instance or job."""
-        waiter.joined = _now()
+        waiter.joined, waiter.teller = _now(), self.teller
         self.waiters.add(waiter)
         self._outage.greet(waiter)
         self._schedule.put(waiter, _now() + GATHERING)
@@ -138,6 +140,7 @@ class Poller:
             self._meter.report(0, _now(), last=True)
             try:
                 await asyncio.wait({following})
+                await self.teller.close()
             finally:  # a loop that is shut down cancels this once more
                 await self.connection.close()
 
@@ -243,7 +246,7 @@ class Poller:
         self._meter.count(requests=1, asked=len(batch), errors=len(errors), last_error=errors[-1] if errors else None)
         match reading:
             case Rows(rows=rows):
-                await self._outage.ends()
+                self._outage.ends()
                 tally.largest_accepted = max(tally.largest_accepted, len(batch))
                 async with self._handing_out:  # one after the other, so that many ends don't pile up
                     await self._apply_all(batch, rows, known, asked_at)

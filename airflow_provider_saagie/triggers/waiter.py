@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.instances import JobInstance
     from airflow_provider_saagie.client.settings import Settings
+    from airflow_provider_saagie.triggers.teller import Teller
 
-__all__ = ["Asked", "Ended", "Failed", "Line", "StillOnItsWay", "Verdict", "Waiter", "say_all"]
+__all__ = ["Asked", "Ended", "Failed", "StillOnItsWay", "Verdict", "Waiter"]
 
 
 class Log(Protocol):
@@ -85,6 +85,9 @@ class Asked:
     asked_alone: bool = False
     is_steady: bool = False
     """Whether it has come to its longest interval, and there is no doubt about it."""
+    teller: Teller | None = None
+    newest_line: asyncio.Task[None] | None = None
+    """Done when its newest line is written."""
     last_line_at: float | None = None
 
     @property
@@ -103,11 +106,16 @@ class Asked:
         return False
 
     def say(self, level: int, message: str, *args: Any) -> None:
-        """Log a line into the waiter's own log, from wherever."""
+        """Have a line written into its own log, soon."""
+        if self.teller:
+            self.teller.tell([(self, level, message % args)])
+
+    def write(self, level: int, line: str) -> None:
+        """Write a line into its own log, for the teller: this may take as long as the log likes."""
         if not self.left:
             with suppress(Exception):  # a log that takes no line must not end the waiting of all others
                 # A copy, since it may be in use in a thread.
-                self.context.copy().run(self.log.log, level, message, *args)
+                self.context.copy().run(self.log.log, level, "%s", line)
             self.last_line_at = time.monotonic()
 
     def settle(self, verdict: Verdict) -> None:
@@ -179,24 +187,3 @@ class Waiter(Asked):
         if self.project_id and job_id:
             return settings.instance_url(self.project_id, job_id, self.instance_id)
         return f"job instance {self.instance_id} on {settings.base_url}"
-
-
-Line: TypeAlias = tuple[Asked, int, str]
-"""A line for somebody's own log, and its level."""
-
-
-async def say_all(lines: Sequence[Line]) -> None:
-    """Log lines from a thread, in their order.
-
-    A triggerer's log is a socket, which its other process reads when it has nothing else to do: whoever writes to it
-    while that is busy with a thousand events stands still for seconds, and all triggers would with him.
-
-    :param lines: each with whose log it belongs into.
-    """
-    if lines:
-        await asyncio.to_thread(_say_all, lines)
-
-
-def _say_all(lines: Sequence[Line]) -> None:
-    for waiter, level, line in lines:
-        waiter.say(level, "%s", line)

@@ -7,7 +7,7 @@ import contextvars
 import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -17,7 +17,7 @@ from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.triggers.job_feed import JobFeed
 from airflow_provider_saagie.triggers.metrics import Meter
 from airflow_provider_saagie.triggers.poller import Poller
-from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay, Verdict, Waiter, say_all
+from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay, Verdict, Waiter
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.settings import Settings
@@ -32,7 +32,7 @@ STOP_LIMIT = 10.0
 LAST_LINES = 3.0
 """Seconds that the last lines of a job's log may delay the end of a task."""
 LAST_WORD = 0.5
-"""Seconds more, where they have, in which that is told."""
+"""Seconds that a line of ours may delay it, where the log takes none for now."""
 
 
 class Watcher:
@@ -89,6 +89,8 @@ async def wait(conn_id: str, waiter: Waiter, *, deadline: float | None = None) -
         unread = isinstance(verdict, Failed) or (isinstance(verdict, StillOnItsWay) and not verdict.was_read)
         if waiter.stream_logs and not unread:
             await _last_lines(poller, waiter)
+        if waiter.newest_line and not waiter.newest_line.done():
+            await asyncio.wait({waiter.newest_line}, timeout=LAST_WORD)  # it may be the log itself that takes no line
     finally:
         if timer:
             timer.cancel()
@@ -109,10 +111,7 @@ def _at_deadline(poller: Poller, waiter: Waiter) -> None:
 async def _last_lines(poller: Poller, waiter: Waiter) -> None:
     done, _ = await asyncio.wait({poller.logs.drain(waiter)}, timeout=LAST_LINES)
     if not done:
-        # Not for long: it may be the log itself that takes no line.
-        with suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WORD):
-                await say_all([(waiter, logging.WARNING, job_log.not_all_read(poller.connection.link(waiter)))])
+        waiter.say(logging.WARNING, "%s", job_log.not_all_read(poller.connection.link(waiter)))
 
 
 @asynccontextmanager
@@ -153,7 +152,7 @@ async def stop(conn_id: str, waiter: Waiter) -> None:
             line = f"The stop failed, so that the instance may go on: {connection.link(waiter)} ({why})"
         finally:
             connection.stops_under_way -= 1
-        await say_all([(waiter, level, line)])
+        await watcher.poller.teller.told([(waiter, level, line)])
 
 
 def detached(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

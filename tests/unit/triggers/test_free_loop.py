@@ -13,7 +13,7 @@ from airflow_provider_saagie.triggers.poller import ENDS_AT_A_TIME
 from airflow_provider_saagie.triggers.waiter import Waiter
 from tests.unit.triggers.recorded import Recorder
 from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
-from tests.unit.triggers.small_saagie import instance, row
+from tests.unit.triggers.small_saagie import RowFails, instance, row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,6 +127,59 @@ def test_whoever_has_such_a_log_hears_of_the_end_a_moment_later_and_stops_no_loo
         try:
             await asyncio.to_thread(log.reached.wait, 10)
             over = True
+            assert await asyncio.wait_for(all_end([stuck]), 8)
+            assert (log.lines, log.waited_in_vain) == ([], False)
+        finally:
+            log.go_on.set()
+
+    play(scene)
+
+
+def test_what_is_told_of_a_doubt_or_to_a_late_comer_is_written_by_a_thread_too(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: web.Response(status=503) if 30 < asked.at < 130 else None
+
+        def tell(id_: str, at: float) -> Any:
+            if id_ == instance(1) and at < 20:
+                raise RowFails("out of order")
+            return row("RUNNING" if at < 300 else "STRANGE" if at < 330 else "SUCCEEDED", age=HOUR)
+
+        s.saagie.tell = tell
+        waiting = [s.wait_for(n) for n in (1, 2)]
+        for one in waiting:
+            one.waiter.log = WhoWrites()
+        await asyncio.sleep(90)
+        late = s.wait_for(3)
+        late.waiter.log = WhoWrites()
+        assert await all_end([*waiting, late])
+        doubted, sound, came_late = (one.waiter.log.threads for one in (*waiting, late))  # type: ignore[attr-defined]
+        assert threading.get_ident() not in {thread for _, thread in (*doubted, *sound, *came_late)}
+        assert ["can't say" in doubted[0][0], "can't say" in sound[0][0]] == [True, False]
+        assert "Saagie is away" in came_late[0][0]
+        assert ["not known to this provider" in said[-1][0] for said in (doubted, sound, came_late)] == [True] * 3
+
+    play(scene)
+
+
+def test_a_line_that_comes_with_the_end_is_written_before_it(play: Callable[..., None]) -> None:
+    """Who has left hears no more: its log is closed."""
+
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: web.Response(status=503) if 3 < asked.at < 60 else None
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
+        waiting = [s.wait_for(n) for n in range(1, 200)]
+        assert await all_end(waiting)
+        assert {tuple("answers again" in line for line in one.log.lines) for one in waiting} == {(False, True)}
+
+    play(scene)
+
+
+def test_a_log_that_stands_still_delays_an_end_by_a_moment_only(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("STRANGE" if at < 1 else "SUCCEEDED")
+        stuck = s.wait_for(1, poll_interval=1)
+        stuck.waiter.log = log = StandsStill()
+        try:
             assert await asyncio.wait_for(all_end([stuck]), 8)
             assert (log.lines, log.waited_in_vain) == ([], False)
         finally:
