@@ -35,6 +35,7 @@ from tests.cluster.thousand import family_of, until
 CROWD = 200  # as many as the DAG has
 DAG, RUN = "chaos_crowd", "crowd"
 LIVE = 8  # tasks that are really started, half of them deferred
+AWAKE = 40.0  # seconds, in which Airflow tells a triggerer that wakes up to kill what it no longer has
 PATIENCE = 600.0  # seconds, after the absence, until all have ended
 
 
@@ -92,9 +93,11 @@ def database(found: Scene, seconds: float) -> None:
 
 
 def triggerer(found: Scene, seconds: float) -> None:
-    """Have a triggerer stand still, past its health threshold."""
-    stand_still(found, cluster_layout.TRIGGERERS[0], seconds)
-    time.sleep(40)  # in which Airflow tells it to kill what it no longer has
+    """Have each triggerer stand still, past its health threshold: one of them has the crowd, the other gets it."""
+    for name in cluster_layout.TRIGGERERS:
+        stand_still(found, name, seconds)
+        time.sleep(AWAKE)
+        say(f"the crowd waits in {dict(thousand.holders(found, RUN))}")
 
 
 def api_server(found: Scene, seconds: float) -> None:
@@ -106,7 +109,7 @@ ABSENCES = {
     "saagie": Absence(600, saagie, lambda seconds: 0.6 * seconds + 60),
     "password": Absence(60, password, lambda seconds: seconds + 100),
     "database": Absence(60, database, lambda _: 50),
-    "triggerer": Absence(120, triggerer, lambda seconds: seconds + 100),
+    "triggerer": Absence(120, triggerer, lambda seconds: 2 * (seconds + AWAKE) + 60),
     "api-server": Absence(180, api_server, lambda seconds: seconds + 60),
 }
 
