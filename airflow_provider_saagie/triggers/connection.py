@@ -91,9 +91,11 @@ class Connection:
                 settings = await self._look_up()
             # The watcher waits in its own way, and a stop is tried once: the session itself repeats nothing.
             settings = replace(settings, retries=0)
-            if self._session and (settings == self._session.settings or self.stops_under_way):
+            if self._session and settings == self._session.settings:
                 return False
-            session = AsyncSession(settings)
+            session = await asyncio.to_thread(AsyncSession, settings)  # reading a CA bundle takes 0.1 s and more
+            if self._session and self.stops_under_way:
+                return False
         except Exception as error:  # noqa: BLE001 - whatever Airflow raises, the waiting goes on
             if not self.is_open:
                 words = str(error) or type(error).__name__

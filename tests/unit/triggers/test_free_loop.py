@@ -7,8 +7,10 @@ import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from aiohttp import web
 
+from airflow_provider_saagie.client import async_session, tls
 from airflow_provider_saagie.triggers.poller import ENDS_AT_A_TIME
 from airflow_provider_saagie.triggers.waiter import Waiter
 from tests.unit.triggers.recorded import Recorder
@@ -184,5 +186,24 @@ def test_a_log_that_stands_still_delays_an_end_by_a_moment_only(play: Callable[.
             assert (log.lines, log.waited_in_vain) == ([], False)
         finally:
             log.go_on.set()
+
+    play(scene)
+
+
+def test_who_is_trusted_is_read_by_a_thread(play: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system's CA bundle takes a tenth of a second and more to read (seen in a triggerer, on a busy machine)."""
+    read_by = []
+
+    def trusting(bundle: str) -> Any:
+        read_by.append(threading.get_ident())
+        return tls.trusting(bundle)
+
+    monkeypatch.setattr(async_session, "trusting", trusting)
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 10 else "SUCCEEDED")
+        assert await all_end([s.wait_for(1)])
+        assert read_by
+        assert threading.get_ident() not in read_by
 
     play(scene)
