@@ -27,7 +27,7 @@ NEEDED = (
 if "scheduler" in sys.argv:
     for name in NEEDED:
         importlib.import_module(name)
-    os.nice(10)
+    os.setpriority(os.PRIO_PROCESS, 0, 10)  # of this one and its forks
 
 if "triggerer" in sys.argv:
     os.register_at_fork(after_in_child=gc.freeze)  # the triggers' loop runs in a fork
