@@ -19,7 +19,7 @@ __all__ = ["Outage"]
 NOT_WORTH_A_LINE = 3.0
 """Seconds of a first pause about which nobody is told: a connection that was closed while idle, say."""
 AT_A_TIME = 50
-"""Waiters after whose lines others may use the loop: ten thousand lines at once would hold up all triggers."""
+"""Waiters that give up after whom others may use the loop: what Airflow does with each event takes it much longer."""
 
 
 @dataclass

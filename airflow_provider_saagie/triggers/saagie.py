@@ -214,9 +214,8 @@ class SaagieJobInstanceTrigger(BaseTrigger):
             await asyncio.to_thread(self.log.info, line, self.instance_id)
             return
         what = WHAT_HAPPENED.get(state or "", "cleared")
-        line = "Stopping the job instance %s because the task was %s."
-        await asyncio.to_thread(self.log.info, line, self.instance_id, what)
-        await watcher.stop(self.saagie_conn_id, self._waiter())
+        why = f"Stopping the job instance {self.instance_id} because the task was {what}."
+        await watcher.stop(self.saagie_conn_id, self._waiter(), why=why)
 
 
 def _load() -> None:

@@ -51,8 +51,9 @@ class Teller:
             await asyncio.wait({self.tell(lines)})
 
     async def close(self) -> None:
-        """Write nothing more: whoever waited has left."""
+        """Leave no task: whoever waited has left. What a stop under way has told comes with what it tells next."""
         tasks = {task for task in (self._is_writing, self._writes_next) if task}
+        self._is_writing = self._writes_next = None
         for task in tasks:
             task.cancel()
         if tasks:

@@ -130,14 +130,16 @@ async def following(conn_id: str, feed: JobFeed) -> AsyncIterator[Connection]:
             watcher.poller.remove(feed)
 
 
-async def stop(conn_id: str, waiter: Waiter) -> None:
+async def stop(conn_id: str, waiter: Waiter, *, why: str) -> None:
     """Ask for an instance to be stopped, once, over the watcher's connections; a failure is only logged.
 
     :param conn_id: the connection's id in Airflow.
     :param waiter: whose instance, and whose log.
+    :param why: is logged first, but not waited for: the log may take no line for now.
     """
     with _membership(conn_id) as watcher:
-        connection = watcher.poller.connection
+        connection, teller = watcher.poller.connection, watcher.poller.teller
+        teller.tell([(waiter, logging.INFO, why)])
         connection.stops_under_way += 1
         try:
             async with connection.stopping, asyncio.timeout(STOP_LIMIT):
@@ -147,12 +149,12 @@ async def stop(conn_id: str, waiter: Waiter) -> None:
         except (SaagieError, TimeoutError) as error:
             problem = connection.problem
             late = problem.error if problem else f"Saagie did not answer within {STOP_LIMIT:.0f} s"
-            why = error if isinstance(error, SaagieError) else late
+            what = error if isinstance(error, SaagieError) else late
             level = logging.WARNING
-            line = f"The stop failed, so that the instance may go on: {connection.link(waiter)} ({why})"
+            line = f"The stop failed, so that the instance may go on: {connection.link(waiter)} ({what})"
         finally:
             connection.stops_under_way -= 1
-        await watcher.poller.teller.told([(waiter, level, line)])
+        await teller.told([(waiter, level, line)])
 
 
 def detached(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

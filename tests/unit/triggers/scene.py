@@ -50,19 +50,20 @@ class Scene:
         return Waiting(self.conn_id, number, **more)
 
     def stop(self, number: int, **more: Any) -> asyncio.Task[list[str]]:
-        """Stop an instance; the task gives what was logged."""
+        """Stop an instance; the task gives what was logged but the reason, which comes first."""
         log = Recorder()
         waiter = Waiter(instance_id=instance(number), log=log, **more)
 
         async def stopped() -> list[str]:
-            await watcher.stop(self.conn_id, waiter)
+            await self.stop_with(waiter)
+            assert log.lines.pop(0) == "why"
             return log.lines
 
         return asyncio.create_task(stopped())
 
     async def stop_with(self, waiter: Waiter) -> None:
         """Stop an instance, and log with what the waiter has."""
-        await watcher.stop(self.conn_id, waiter)
+        await watcher.stop(self.conn_id, waiter, why="why")
 
     def edit_connection(self, **changes: Any) -> None:
         connection(self.saagie.url, self.monkeypatch, conn_id=self.conn_id, **changes)

@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from airflow_provider_saagie.client import async_session, tls
+from airflow_provider_saagie.triggers.outage import AT_A_TIME
 from airflow_provider_saagie.triggers.poller import ENDS_AT_A_TIME
 from airflow_provider_saagie.triggers.waiter import Waiter
 from tests.unit.triggers.recorded import Recorder
@@ -96,7 +97,7 @@ class StandsStill(Recorder):
 
     def handle(self, record: Any) -> None:
         self.reached.set()
-        self.waited_in_vain = not self.go_on.wait(10)
+        self.waited_in_vain |= not self.go_on.wait(10)
         super().handle(record)
 
 
@@ -207,3 +208,50 @@ def test_who_is_trusted_is_read_by_a_thread(play: Callable[..., None], monkeypat
         assert threading.get_ident() not in read_by
 
     play(scene)
+
+
+def test_a_loop_that_is_shut_down_waits_for_no_such_log_and_leaves_nothing(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("STRANGE", age=HOUR)
+        before = asyncio.all_tasks()
+        waiting = [s.wait_for(n) for n in range(1, 20)]
+        log = StandsStill()
+        for one in waiting:
+            one.waiter.log = log
+        try:
+            await asyncio.to_thread(log.reached.wait, 10)
+            # As asyncio.run does: each task is cancelled, in whatever order.
+            tasks = {task for task in asyncio.all_tasks() - before if "aiohttp.web" not in repr(task)}
+            assert len(tasks) > 19 + 2
+            for task in tasks:
+                task.cancel()
+            _, pending = await asyncio.wait(tasks, timeout=5)
+            assert (pending, log.waited_in_vain) == (set(), False)
+        finally:
+            log.go_on.set()
+
+    play(scene)
+
+
+def test_of_many_who_give_up_at_once_some_do_in_a_turn_of_the_loop(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.password = "changed"
+        waiting = [s.wait_for(n) for n in range(1, 401)]
+        loop, turn, told = asyncio.get_running_loop(), 0, Counter[int]()
+
+        def next_turn() -> None:
+            nonlocal turn
+            turn += 1
+
+        def count(_: object) -> None:
+            if not told[turn]:
+                loop.call_soon(next_turn)
+            told[turn] += 1
+
+        for one in waiting:
+            one.waiter.verdict.add_done_callback(count)
+        assert not await all_end(waiting)
+        assert told.total() == 400
+        assert max(told.values()) <= 2 * AT_A_TIME
+
+    play(scene, debug=False)

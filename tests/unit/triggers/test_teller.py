@@ -9,6 +9,7 @@ from typing import Any
 
 from airflow_provider_saagie.triggers.teller import Teller
 from airflow_provider_saagie.triggers.waiter import Waiter
+from tests.unit.triggers.recorded import Recorder
 
 
 class Gate:
@@ -31,9 +32,10 @@ class Gate:
 async def _told_while_the_first_line_is_held(*, leaves: bool) -> Gate:
     gate, teller = Gate(), Teller()
     first, second = (Waiter(instance_id=str(n), log=gate, teller=teller) for n in (1, 2))
-    first.say(logging.INFO, "line %d", 0)
+    for n in range(2):  # also in one turn of the loop they are one thread's
+        first.say(logging.INFO, "line %d", 2 * n)
     assert await asyncio.to_thread(gate.reached.wait, 10)
-    for n in range(1, 20):
+    for n in (1, *range(3, 20)):
         (first, second)[n % 2].say(logging.INFO, "line %d", n)
         await asyncio.sleep(0.001)
     assert second.newest_line
@@ -48,10 +50,24 @@ async def _told_while_the_first_line_is_held(*, leaves: bool) -> Gate:
 
 def test_lines_come_in_their_order_one_at_a_time() -> None:
     gate = asyncio.run(_told_while_the_first_line_is_held(leaves=False))
-    assert gate.lines == [*(f"line {n}" for n in range(20)), "100 % done"]
+    assert gate.lines == [*(f"line {n}" for n in (0, 2, 1, *range(3, 20))), "100 % done"]
     assert gate.most_at_once == 1
 
 
 def test_who_has_left_hears_no_more() -> None:
     gate = asyncio.run(_told_while_the_first_line_is_held(leaves=True))
     assert gate.lines == [*(f"line {n}" for n in range(0, 20, 2)), "100 % done"]
+
+
+def test_what_a_stop_has_to_say_is_told_in_its_order_also_where_the_watcher_breaks_meanwhile() -> None:
+    async def told() -> list[str]:
+        log, teller = Recorder(), Teller()
+        one, left = (Waiter(instance_id=str(n), log=log, teller=teller) for n in (1, 2))
+        one.say(logging.INFO, "Stopping it.")
+        left.say(logging.INFO, "Saagie is away.")
+        await teller.close()
+        left.left = True
+        await teller.told([(one, logging.INFO, "Saagie was asked to stop it.")])
+        return log.lines
+
+    assert asyncio.run(told()) == ["Stopping it.", "Saagie was asked to stop it."]

@@ -22,6 +22,7 @@ from airflow_provider_saagie.triggers.events import InstanceEvent
 from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
 from tests.unit.triggers.recorded import Recorder
 from tests.unit.triggers.small_saagie import SmallSaagie, connection, instance, row, small_saagie
+from tests.unit.triggers.test_free_loop import StandsStill
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -128,7 +129,7 @@ class Recorded(SaagieJobInstanceTrigger):
 
     def __init__(self, *, task_instance: Any = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.recorder = Recorder()
+        self.recorder: Recorder = Recorder()
         self._task_instance = task_instance or TaskInstance()
 
     @property
@@ -200,6 +201,24 @@ def test_the_stop_goes_on_after_the_second_that_airflow_gives(
 ) -> None:
     saagie, _ = kill(Supervisor("failed", seconds=0.5), owned=True, stop_seconds=2.0)
     assert saagie.stopped == [instance(1)]
+
+
+@TELLS_OF_KILLS
+def test_a_log_that_takes_no_line_for_now_delays_no_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = StandsStill()
+
+    async def scene() -> None:
+        async with small_saagie() as saagie:
+            saagie.refuse = lambda _: log.go_on.set()
+            monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor("failed"), raising=False)
+            one = Recorded(saagie_conn_id=connection(saagie.url, monkeypatch), instance_id=instance(1), owned=True)
+            one.recorder = log
+            await one.on_kill()
+            assert saagie.stopped == [instance(1)]
+
+    asyncio.run(scene(), debug=True)
+    assert not log.waited_in_vain
+    assert log.lines[1:] == ["Saagie was asked to stop it."]
 
 
 @TELLS_OF_KILLS
