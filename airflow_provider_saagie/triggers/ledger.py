@@ -59,21 +59,21 @@ class Ledger:
         Where Airflow can't say, it is asked again: to begin anew would lose what ended in between.
         """
         if not self._stores:
-            self._warn(
+            await self._warn(
                 "This Airflow keeps no state for asset watchers (3.3 does): ends while no triggerer runs are missed."
             )
         while True:
             try:
                 values = [await store.aget(self._key) for store in self._stores]
             except Exception as error:  # noqa: BLE001 - whatever Airflow raises
-                self._trouble("read", error)
+                await self._trouble("read", error)
                 await asyncio.sleep(READ_AGAIN)
             else:
                 self._in_trouble = False
                 break
         found = [told for told in map(Told.from_stored, values) if told]
         if len(found) < sum(value is not None for value in values):
-            self._warn(f"What is stored under {self._key!r} was not written by this provider: it is passed over.")
+            await self._warn(f"What is stored under {self._key!r} was not written by this provider: it is passed over.")
         # An asset that has come to the watcher later has nothing, or something old.
         return max(found, key=lambda told: told.listed, default=None)
 
@@ -88,7 +88,7 @@ class Ledger:
             try:
                 await self._stores[0].aget(self._key)
             except Exception as error:  # noqa: BLE001 - as above
-                self._trouble("read", error)
+                await self._trouble("read", error)
                 return
             await asyncio.sleep(SETTLING)
         if feed.told is None:
@@ -99,16 +99,16 @@ class Ledger:
                 for store in self._stores:
                     await store.aset(self._key, state)
             except Exception as error:  # noqa: BLE001 - as above
-                self._trouble("written", error)
+                await self._trouble("written", error)
                 return
         self._written, self._in_trouble = state, False
         feed.are_told(self._told)
         self._told.clear()
 
-    def _trouble(self, what: str, error: Exception) -> None:
+    async def _trouble(self, what: str, error: Exception) -> None:
         if not self._in_trouble:
             self._in_trouble = True
-            self._warn(f"The asset's state can't be {what}; it is tried again. ({error or type(error).__name__})")
+            await self._warn(f"The asset's state can't be {what}; it is tried again. ({error or type(error).__name__})")
 
-    def _warn(self, message: str) -> None:
-        self._log.log(logging.WARNING, "%s", message)
+    async def _warn(self, message: str) -> None:
+        await asyncio.to_thread(self._log.log, logging.WARNING, "%s", message)

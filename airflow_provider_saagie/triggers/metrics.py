@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -93,29 +94,29 @@ class Meter:
 
     def _report(self, watched: int, now: float, *, with_line: bool) -> None:
         stats = airflow_compat.triggerer_stats()
+        line = None
         if with_line:
-            if stats:
-                self._write_line(watched, now - self._line_since)
+            line = self._line(watched, now - self._line_since)
             self._line_since, self._for_line = now, Figures()
         if stats:
             figures, self._for_stats = self._for_stats, Figures()
-            # In a thread: a backend may look up a host's name first.
-            asyncio.get_running_loop().run_in_executor(None, _send, stats, self.conn_id, watched, figures)
+            # In a thread: the log may take no line for now, and a backend may look up a host's name first.
+            asyncio.get_running_loop().run_in_executor(None, _tell, line, stats, self.conn_id, watched, figures)
 
-    def _write_line(self, watched: int, seconds: float) -> None:
+    def _line(self, watched: int, seconds: float) -> str:
         done = self._for_line
-        log.info(
-            "Saagie watcher of %s, %.0f s: watched %d, asked %d in %d requests, ended %d, errors %d, lag %.2f s%s",
-            self.conn_id,
-            seconds,
-            watched,
-            done.asked,
-            done.requests,
-            done.ended,
-            done.errors,
-            done.lag,
-            f". The last error: {done.last_error}" if done.last_error else "",
+        last_error = f". The last error: {done.last_error}" if done.last_error else ""
+        return (
+            f"Saagie watcher of {self.conn_id}, {seconds:.0f} s: watched {watched}, asked {done.asked} in "
+            f"{done.requests} requests, ended {done.ended}, errors {done.errors}, lag {done.lag:.2f} s{last_error}"
         )
+
+
+def _tell(line: str | None, stats: Any, conn_id: str, watched: int, done: Figures) -> None:
+    if line:
+        with suppress(Exception):  # a log that takes none costs no metric
+            log.info("%s", line)
+    _send(stats, conn_id, watched, done)
 
 
 def _send(stats: Any, conn_id: str, watched: int, done: Figures) -> None:

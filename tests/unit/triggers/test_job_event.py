@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from tests.unit.triggers.skipping_loop import run
 from tests.unit.triggers.small_job import JOB, Run, SmallJob
 from tests.unit.triggers.small_saagie import PROJECT, SmallSaagie, connection, instance, row, small_saagie
 from tests.unit.triggers.small_triggerer import Database, Triggerer
+from tests.unit.triggers.test_free_loop import WhoWrites
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -522,6 +524,26 @@ def test_without_a_store_it_says_so_and_tells_what_it_sees(play: Callable[..., N
     play(scene)
 
 
+def test_what_is_wrong_with_the_state_is_logged_by_a_thread(play: Callable[..., None]) -> None:
+    """The triggerer's log may take no line for now, and its loop is that of all triggers."""
+
+    async def scene(s: Scene) -> None:
+        without_a_store, in_trouble = s.start(assets=()), s.start()
+        logs = [WhoWrites(), WhoWrites()]
+        for events, log in zip((without_a_store, in_trouble), logs, strict=True):
+            events.trigger.recorder = log
+        s.database.away = RuntimeError("no database")
+        await s.until(30)
+        s.database.away = None
+        await without_a_store.crash()
+        await in_trouble.end()
+        for log in logs:
+            assert log.threads
+            assert threading.get_ident() not in {thread for _, thread in log.threads}
+
+    play(scene)
+
+
 def test_it_ends_while_airflow_has_yet_to_take_an_event(play: Callable[..., None]) -> None:
     async def scene(s: Scene) -> None:
         s.job.add(Run(1, starts=20, ends=21), Run(2, starts=20, ends=21))
@@ -531,6 +553,25 @@ def test_it_ends_while_airflow_has_yet_to_take_an_event(play: Callable[..., None
         one = await anext(running)
         assert one.payload["instance_number"] == 1
         await running.aclose()
+
+    play(scene)
+
+
+def test_a_mistake_of_ours_ends_the_trigger_which_airflow_begins_anew(play: Callable[..., None]) -> None:
+    """Else it would wait for ever, and its asset would hear of nothing."""
+
+    async def scene(s: Scene) -> None:
+        events = s.start(assets=())
+        await events.crash()
+        running = events.trigger.run()
+        first = asyncio.ensure_future(anext(running))
+        await s.until(30)
+        (feed,) = s.poller.waiters
+        feed.poll_interval = "ten"  # type: ignore[assignment]
+        with pytest.raises(TypeError):
+            await first
+        s.job.add(Run(1, starts=60, ends=61))
+        assert (await anext(events.trigger.run())).payload["instance_number"] == 1
 
     play(scene)
 

@@ -8,6 +8,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -133,14 +134,15 @@ def test_the_lag_says_how_late_the_last_of_many_was_asked_for(play: Callable[...
     play(scene, debug=False, loop=TimelessLoop)
 
 
-def test_the_line_lands_in_no_tasks_log(play: Callable[..., None], backend: Backend) -> None:
-    """Airflow tells by the context whose a line is."""
+def test_the_line_lands_in_no_tasks_log_and_is_written_by_a_thread(play: Callable[..., None], backend: Backend) -> None:
+    """Airflow tells by the context whose a line is, and the triggerer's log may take none for now."""
     whose: ContextVar[str] = ContextVar("whose", default="nobody's")
-    heard: list[str] = []
+    heard: list[tuple[str, bool]] = []
+    here = threading.get_ident()
 
     class Hearing(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            heard.append(whose.get())
+            heard.append((whose.get(), threading.get_ident() == here))
 
     async def scene(s: Scene) -> None:
         whose.set("the task's that came first")
@@ -153,7 +155,7 @@ def test_the_line_lands_in_no_tasks_log(play: Callable[..., None], backend: Back
         play(scene)
     finally:
         logging.getLogger(LOGGER).removeHandler(hearing)
-    assert heard == ["nobody's"]
+    assert heard == [("nobody's", False)]
 
 
 def test_the_line_says_what_was_wrong_last(
@@ -170,6 +172,25 @@ def test_the_line_says_what_was_wrong_last(
         assert second.endswith(" s")
 
     play(scene, debug=False)
+
+
+def test_requests_for_logs_are_counted_and_those_without_an_answer_among_the_errors(
+    play: Callable[..., None], backend: Backend
+) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 100 else "SUCCEEDED", age=HOUR)
+        s.saagie.log_of = lambda *_: [("STDOUT", "line")]
+        s.saagie.refuse = lambda asked: (
+            web.Response(status=503) if asked.operation == "watchLogs" and asked.at < 35 else None
+        )
+        assert await all_end([s.wait_for(1, stream_logs=True)])
+        await asyncio.sleep(0.1)
+        assert backend.sum("requests") == len(s.saagie.asked) > len(s.saagie.looks)
+        assert backend.sum("asked") == len(s.saagie.looks)
+        refused = [asked for asked in s.saagie.asked if asked.operation == "watchLogs" and asked.at < 35]
+        assert backend.sum("errors") == len(refused) > 1
+
+    play(scene)
 
 
 def test_short_watchers_one_after_the_other_write_a_line_a_minute_too_and_lose_no_metric(
