@@ -104,7 +104,7 @@ class SmallSaagie:
             self.stopped.append(body["variables"]["jobInstanceId"])
             return web.json_response({"data": {"stopJobInstance": row("KILLING")}})
         if name == "watchLogs":
-            return web.json_response({"data": self._logs(asked)})
+            return web.json_response(_answer("l", asked, lambda n: self._log(n, asked)))
         if name == "watchJobs":
             return web.json_response(_answer("j", asked, lambda n: self._page(n, asked)))
         return web.json_response(_answer("i", asked, lambda n: self.tell(asked.ids[n], asked.at)))
@@ -119,14 +119,10 @@ class SmallSaagie:
             "instances": instances[skip : skip + min(asked.variables[f"n{n}"], self.longest_page)],
         }
 
-    def _logs(self, asked: Asked) -> dict[str, Any]:
-        data = {}
-        for n, instance_id in enumerate(asked.ids):
-            lines, skip = self.log_of(instance_id, asked.at), asked.variables[f"s{n}"]
-            page = lines[skip : skip + asked.variables["limit"]]
-            content = [{"value": text + "\n", "stream": stream} for stream, text in page]
-            data[f"l{n}"] = {"count": len(lines), "content": content}
-        return data
+    def _log(self, n: int, asked: Asked) -> Row:
+        lines, skip = self.log_of(asked.ids[n], asked.at), asked.variables[f"s{n}"]
+        page = lines[skip : skip + min(asked.variables["limit"], self.longest_page)]
+        return {"count": len(lines), "content": [{"value": text + "\n", "stream": stream} for stream, text in page]}
 
 
 def _answer(field: str, asked: Asked, tell: Callable[[int], Row]) -> dict[str, Any]:

@@ -1,0 +1,95 @@
+"""Who is due when: held against a model that sorts a list."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider_saagie.triggers.schedule import NOT_SCHEDULED, Schedule
+from airflow_provider_saagie.triggers.waiter import Asked, Waiter
+from tests.unit.triggers.recorded import Recorder
+
+MANY = 6
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("put"), st.integers(0, MANY - 1), st.sampled_from([0.0, 0.1, 1.0, 2.5]), st.integers(0, 5)),
+        st.tuples(st.just("drop"), st.integers(0, MANY - 1)),
+        st.tuples(st.just("leave"), st.integers(0, MANY - 1)),
+        st.tuples(st.just("take"), st.sampled_from([0.0, 0.5, 1.0, 3.0]), st.integers(1, 4)),
+    ),
+    max_size=40,
+)
+
+
+@dataclass
+class Model:
+    """Lists in the order in which entries were made, each an entry's order, its due time, and whose it is."""
+
+    coming: list[tuple[float, float, int]] = field(default_factory=list)
+    due: list[tuple[float, float, int]] = field(default_factory=list)
+
+    def forget(self, who: int) -> None:
+        self.coming = [entry for entry in self.coming if entry[2] != who]
+        self.due = [entry for entry in self.due if entry[2] != who]
+
+    def put(self, who: int, due: float) -> None:
+        self.forget(who)
+        self.coming.append((due, due, who))
+
+    def next_due(self) -> float | None:
+        waiting = self.due or self.coming
+        return min(waiting, key=lambda entry: entry[0])[1] if waiting else None
+
+    def take(self, now: float, at_most: int, intervals: dict[int, float]) -> tuple[list[int], float | None]:
+        over = sorted((entry for entry in self.coming if entry[0] <= now), key=lambda entry: entry[0])
+        self.coming = [entry for entry in self.coming if entry[0] > now]
+        self.due += [(due + intervals[who], due, who) for _, due, who in over]
+        taken = sorted(self.due, key=lambda entry: entry[0])[:at_most]
+        self.due = [entry for entry in self.due if entry not in taken]
+        return [who for *_, who in taken], min((due for _, due, _ in taken), default=None)
+
+
+@pytest.fixture(scope="module")
+def loop() -> Iterator[asyncio.AbstractEventLoop]:
+    made = asyncio.new_event_loop()
+    yield made
+    made.close()
+
+
+@given(steps=STEPS)
+def test_it_gives_whom_a_sorted_list_would_give(
+    loop: asyncio.AbstractEventLoop, steps: list[tuple[object, ...]]
+) -> None:
+    schedule, model, now = Schedule(), Model(), 100.0
+    waiters: list[Asked] = [Waiter(instance_id="1", log=Recorder(), verdict=loop.create_future()) for _ in range(MANY)]
+    intervals: dict[int, float] = {}
+    used: set[tuple[int, float]] = set()  # who is put anew for a time keeps the place it had there: nobody minds
+    for step in steps:
+        match step:
+            case ("put", int(who), float(ahead), int(interval)):
+                if not waiters[who].left and (who, now + ahead) not in used:
+                    used.add((who, now + ahead))
+                    intervals[who] = interval
+                    schedule.put(waiters[who], now + ahead, interval)
+                    model.put(who, now + ahead)
+            case ("drop", int(who)):
+                schedule.drop(waiters[who])
+                model.forget(who)
+            case ("leave", int(who)):
+                waiters[who].left = True
+                model.forget(who)
+            case ("take", float(later), int(at_most)):
+                now += later
+                taken, since = schedule.take(now, at_most)
+                assert ([waiters.index(one) for one in taken], since) == model.take(now, at_most, intervals)
+                assert all(one.due == NOT_SCHEDULED for one in taken)
+        assert schedule.next_due() == model.next_due()
+    queues = (schedule._coming, schedule._due)
+    assert all(sorted(one._times) == sorted(one._queues) for one in queues)
+    schedule.take(now + 100, 1_000)
+    assert [(one._times, one._queues) for one in queues] == [([], {})] * 2  # nothing is kept of who is not scheduled
