@@ -1,4 +1,4 @@
-"""Who is due when: held against a model that sorts a list."""
+"""Who is due when, held against a model that sorts a list; and how much is asked for in one request."""
 
 from __future__ import annotations
 
@@ -7,20 +7,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_saagie.triggers.batch_size import BELIEVED, BatchSize
 from airflow_provider_saagie.triggers.schedule import NOT_SCHEDULED, Schedule
 from airflow_provider_saagie.triggers.waiter import Asked, Waiter
 from tests.unit.triggers.recorded import Recorder
 
-MANY = 6
+MANY = 4
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.integers(0, MANY - 1), st.sampled_from([0.0, 0.1, 1.0, 2.5]), st.integers(0, 5)),
         st.tuples(st.just("drop"), st.integers(0, MANY - 1)),
         st.tuples(st.just("leave"), st.integers(0, MANY - 1)),
-        st.tuples(st.just("take"), st.sampled_from([0.0, 0.5, 1.0, 3.0]), st.integers(1, 4)),
+        st.just(("next",)),
+        st.tuples(st.just("take"), st.sampled_from([0.0, 0.5, 1.0, 3.0]), st.integers(1, 2)),
     ),
     max_size=40,
 )
@@ -61,6 +63,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     made.close()
 
 
+@settings(max_examples=400, derandomize=True, deadline=None)
 @given(steps=STEPS)
 def test_it_gives_whom_a_sorted_list_would_give(
     loop: asyncio.AbstractEventLoop, steps: list[tuple[object, ...]]
@@ -88,8 +91,19 @@ def test_it_gives_whom_a_sorted_list_would_give(
                 taken, since = schedule.take(now, at_most)
                 assert ([waiters.index(one) for one in taken], since) == model.take(now, at_most, intervals)
                 assert all(one.due == NOT_SCHEDULED for one in taken)
-        assert schedule.next_due() == model.next_due()
+                assert schedule.next_due() == model.next_due()
+            case _:
+                assert schedule.next_due() == model.next_due()
     queues = (schedule._coming, schedule._due)
     assert all(sorted(one._times) == sorted(one._queues) for one in queues)
     schedule.take(now + 100, 1_000)
     assert [(one._times, one._queues) for one in queues] == [([], {})] * 2  # nothing is kept of who is not scheduled
+
+
+def test_a_size_that_worked_is_kept_for_a_while_then_twice_as_much_is_tried_up_to_the_largest() -> None:
+    size = BatchSize(100)
+    assert size.at(BELIEVED) == 100
+    size.shrink(30, 1_000)
+    size.shrink(70, 1_000)  # another request of the same round, of which less was refused
+    times = [1_000 + BELIEVED * rounds for rounds in (0.99, 1, 1.99, 2, 2.99, 3)]
+    assert [size.at(now) for now in times] == [30, 60, 60, 100, 100, 100]
