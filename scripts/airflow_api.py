@@ -6,6 +6,8 @@ import time
 from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 
 from scripts.processes import StackError
 
@@ -25,6 +27,8 @@ class AirflowApi:
         self._credentials = {"username": login, "password": password}
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy and no netrc between this machine and itself
+        # A server that closes an idle connection as it is used once more has not read the request.
+        self._session.mount("http://", HTTPAdapter(max_retries=Retry(2, status=0, allowed_methods={"GET"})))
 
     def close(self) -> None:
         """Close the connections."""
