@@ -94,9 +94,8 @@ class Meter:
 
     def _report(self, watched: int, now: float, *, with_line: bool) -> None:
         stats = airflow_compat.triggerer_stats()
-        line = None
+        line = self._line(watched, now - self._line_since) if stats and with_line else None
         if with_line:
-            line = self._line(watched, now - self._line_since)
             self._line_since, self._for_line = now, Figures()
         if stats:
             figures, self._for_stats = self._for_stats, Figures()
