@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from airflow.providers.common.compat.sdk import Connection, Context
 
 __all__ = [
+    "api_server_url",
     "asset_state_stores",
     "async_connection",
     "current_context",
@@ -18,6 +19,7 @@ __all__ = [
     "is_deferral_timeout",
     "mask_locally",
     "store_for_ever",
+    "supervisor_pid",
     "task_state",
     "triggerer_stats",
 ]
@@ -91,6 +93,22 @@ def supervisor_pid() -> int | None:
     channel = getattr(task_runner, "SUPERVISOR_COMMS", None)
     # In dag.test() the task runs in the process that asks, over a channel without a socket.
     return os.getppid() if getattr(channel, "socket", None) is not None else None
+
+
+def api_server_url() -> str | None:
+    """Give the address of the API server to which this task's supervisor sends heartbeats; None where none does.
+
+    Airflow's executors make it of two settings, each in its own code, and tell the task nothing of it.
+    """
+    from airflow.providers.common.compat.sdk import conf
+
+    if supervisor_pid() is None:
+        return None
+    base_url = conf.get("api", "base_url", fallback="/") or "/"
+    if base_url.startswith("/"):
+        base_url = f"http://localhost:8080{base_url}"
+    url = conf.get("core", "execution_api_server_url", fallback=None) or f"{base_url.rstrip('/')}/execution/"
+    return str(url).rstrip("/").removesuffix("/execution")
 
 
 def is_deferral_timeout(error: BaseException) -> bool:

@@ -74,8 +74,11 @@ class Pulse:
 
 
 @contextmanager
-def beating() -> Iterator[Pulse]:
-    """Watch over this process and its supervisor for the length of a block, in a thread that ends with it."""
+def beating(also: Callable[[], None]) -> Iterator[Pulse]:
+    """Watch over this process and its supervisor for the length of a block, in a thread that ends with it.
+
+    :param also: done once in that thread, where the block lasts for a second.
+    """
     patience = conf.getfloat("scheduler", "task_instance_heartbeat_timeout", fallback=300.0)
     interval = conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
     pulse = Pulse(
@@ -88,6 +91,8 @@ def beating() -> Iterator[Pulse]:
     over = threading.Event()
 
     def beat() -> None:
+        if not over.wait(TICK):
+            also()
         while not over.wait(TICK):
             pulse.tick()
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.client.run_once import Taken
     from airflow_provider_saagie.client.settings import Settings
     from airflow_provider_saagie.client.submit import Submission
-    from airflow_provider_saagie.operators.pulse import Pulse
+    from airflow_provider_saagie.operators.given_up import Signs
     from airflow_provider_saagie.triggers.events import InstanceEvent
     from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
 
@@ -129,18 +129,16 @@ class SaagieRunJobOperator(SaagieTask):
         self._running: tuple[Settings, Submission] | None = None
         self._mine: Submission | None = None
         self._killed = False
-        self._pulse: Pulse | None = None
-        self._is_retried = False
+        self._signs: Signs | None = None
 
     def execute(self, context: Context) -> str:
         """Start the job, or take up what an earlier try has started, and wait for its end here or in the triggerer.
 
         :return: the instance's id.
         """
-        from airflow_provider_saagie.operators import pulse
+        from airflow_provider_saagie.operators import given_up
 
-        self._is_retried = unfinished.is_taken_up_later(self, context)
-        with pulse.beating() as self._pulse:
+        with given_up.watching(unfinished.is_taken_up_later(self, context)) as self._signs:
             return self._run(context)
 
     def _run(self, context: Context) -> str:
@@ -212,10 +210,9 @@ class SaagieRunJobOperator(SaagieTask):
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """See to the instance also where Airflow's own backstop ends the deferral, or the trigger broke."""
-        from airflow_provider_saagie.operators import pulse
+        from airflow_provider_saagie.operators import given_up
 
-        self._is_retried = unfinished.is_taken_up_later(self, context)
-        with pulse.beating() as self._pulse:
+        with given_up.watching(unfinished.is_taken_up_later(self, context)) as self._signs:
             return self._resume(next_method, next_kwargs, context)
 
     def _resume(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -238,14 +235,14 @@ class SaagieRunJobOperator(SaagieTask):
         """Stop the instance of a task that is killed while it runs.
 
         Airflow calls this in a signal handler, five seconds before SIGKILL: hence a session of its own, short time
-        limits, no repetition, and no call to Airflow.
+        limits, no repetition, and no call to Airflow but the question whether it is well.
         """
         self._killed = True
         if self._running is None or not self.stop_on_kill:
             return
         settings, mine = self._running
         self._running = None
-        if mine.owned and not self._may_be_the_retrys(mine):
+        if mine.owned and not self._is_left_to_the_retry(mine, killed=True):
             own_instance.stop(own_instance.quick(settings), mine, "the task was killed", self.log)
 
     def get_openlineage_facets_on_start(self) -> OperatorLineage[Any, Any]:
@@ -337,7 +334,7 @@ class SaagieRunJobOperator(SaagieTask):
 
     def _end_at_deadline(self, context: Context, event: InstanceEvent, mine: Submission) -> NoReturn:
         stopped = None
-        if unfinished.is_stopped_at(self, event.deadline_kind, mine) and not self._may_be_the_retrys(mine):
+        if unfinished.is_stopped_at(self, event.deadline_kind, mine) and not self._is_left_to_the_retry(mine):
             self._running = (self.hook.settings, mine)  # Airflow's alarm may come in the midst of the stop
             stopped = own_instance.stop(self.hook.settings, mine, f"the {event.deadline_kind} passed", self.log)
         self._running = None
@@ -376,17 +373,12 @@ class SaagieRunJobOperator(SaagieTask):
                 f"has started: {self._url(mine)}"
             )
 
-    def _may_be_the_retrys(self, mine: Submission) -> bool:
-        """Say whether a retry may have taken the instance up, since this process or its supervisor stood still."""
-        stillness = self._pulse.stillness() if self._pulse and self._is_retried else 0.0
-        if stillness:
-            self.log.warning(
-                "This process, or Airflow's beside it, stood still for %.0f s. Airflow may have begun a retry "
-                "meanwhile, which takes the instance up: it is left. %s",
-                stillness,
-                self._url(mine),
-            )
-        return stillness > 0
+    def _is_left_to_the_retry(self, mine: Submission, *, killed: bool = False) -> bool:
+        """Say whether Airflow may have given this try up by itself, so that a retry takes the instance up."""
+        why = self._signs and (self._signs.stood_still() or (self._signs.heartbeats_fail() if killed else None))
+        if why:
+            self.log.warning("%s %s", why, self._url(mine))
+        return bool(why)
 
     def _give_up(self, context: Context, mine: Submission, error: Exception) -> None:
         self._running = None

@@ -1,0 +1,229 @@
+"""How a task that is told to end knows that Airflow's API server is in trouble: then nobody may have wished it."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import socket
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_saagie import airflow_compat
+from airflow_provider_saagie.client import instances
+from airflow_provider_saagie.operators import given_up
+from airflow_provider_saagie.operators.api_server import ApiServer
+from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
+from tests.tls_server import Authority
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+HEALTH, EXECUTION = "/api/v2/monitor/health", "/execution/health"
+WELL = (200, json.dumps({"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unhealthy"}}))
+NO_DATABASE = (200, json.dumps({"metadatabase": {"status": "unhealthy"}}))
+ALIVE = (200, json.dumps({"status": "healthy"}))
+WHOLE = {HEALTH: WELL, EXECUTION: ALIVE}
+
+
+@dataclass
+class Airflow:
+    """An API server's health pages, as the test wants them.
+
+    :param pages: status and text by path; another path is not found.
+    :param asked: the paths that were asked for.
+    """
+
+    url: str
+    pages: dict[str, tuple[int, str]]
+    asked: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def serving(pages: dict[str, tuple[int, str]]) -> Iterator[Airflow]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            found.asked.append(self.path)
+            status, text = found.pages.get(self.path, (404, ""))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(text.encode())
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        found = Airflow(f"http://127.0.0.1:{server.server_port}", dict(pages))
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        yield found
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "trouble"),
+    [
+        (WHOLE, {}, None),
+        (WHOLE, {HEALTH: NO_DATABASE}, "can't reach its database"),
+        (WHOLE, {HEALTH: (503, "no upstream")}, "answers 503"),
+        (WHOLE, {HEALTH: (500, "")}, "answers 500"),
+        (WHOLE, {HEALTH: (403, "")}, None),
+        (WHOLE, {HEALTH: (200, "<html>an app of somebody's</html>")}, None),
+        (WHOLE, {HEALTH: (200, "[]")}, None),
+        (WHOLE, {HEALTH: (200, '{"metadatabase": null}')}, None),
+        ({EXECUTION: ALIVE}, {}, None),
+        ({EXECUTION: ALIVE}, {EXECUTION: (502, "")}, "answers 502"),
+        ({}, {}, None),
+    ],
+)
+def test_what_its_health_pages_say(
+    before: dict[str, tuple[int, str]], change: dict[str, tuple[int, str]], trouble: str | None
+) -> None:
+    with serving(before) as airflow:
+        server = ApiServer(airflow.url)
+        server.get_known()
+        airflow.pages.update(change)
+        assert server.trouble() == trouble
+
+
+def test_one_that_is_gone() -> None:
+    with serving(WHOLE) as airflow:
+        server = ApiServer(airflow.url)
+        server.get_known()
+    assert server.trouble() == "can't be reached (ConnectionError)"
+
+
+def test_one_that_says_nothing_is_not_waited_for_for_long() -> None:
+    with serving(WHOLE) as airflow:
+        server = ApiServer(airflow.url)
+        server.get_known()
+    with socket.create_server(("127.0.0.1", int(airflow.url.rpartition(":")[2]))):
+        began = time.monotonic()
+        assert server.trouble() == "can't be reached (ReadTimeout)"
+    assert time.monotonic() - began < 2.5  # of the five seconds until SIGKILL
+
+
+def test_where_it_was_never_seen_well_its_silence_means_nothing() -> None:
+    with serving({HEALTH: (502, "a proxy that lets workers in only")}) as airflow:
+        server = ApiServer(airflow.url)
+        server.get_known()
+        assert server.trouble() is None
+        assert airflow.asked == [HEALTH]
+    assert server.trouble() is None
+    nobody_asked = ApiServer(airflow.url)
+    assert nobody_asked.trouble() is None
+
+
+def test_one_that_was_well_is_not_asked_again_until_it_matters() -> None:
+    with serving(WHOLE) as airflow:
+        server = ApiServer(airflow.url)
+        for _ in range(3):
+            server.get_known()
+        assert airflow.asked == [HEALTH]
+
+
+def test_a_certificate_that_only_the_supervisor_accepts_is_an_answer(tmp_path: Path) -> None:
+    with Authority.founded_in(tmp_path).serving() as port:
+        server = ApiServer(f"https://localhost:{port}")
+        server.get_known()
+        assert server.trouble() is None
+
+
+def test_without_a_supervisor_nobody_is_asked() -> None:
+    server = ApiServer(None)
+    server.get_known()
+    assert server.trouble() is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "url"),
+    [
+        ({}, "http://localhost:8080"),
+        ({"API__BASE_URL": "/team/"}, "http://localhost:8080/team"),
+        ({"API__BASE_URL": "https://airflow.example/team"}, "https://airflow.example/team"),
+        (
+            {
+                "API__BASE_URL": "https://airflow.example",
+                "CORE__EXECUTION_API_SERVER_URL": "http://api.airflow.svc:8080/execution/",
+            },
+            "http://api.airflow.svc:8080",
+        ),
+    ],
+)
+def test_the_servers_address_is_the_one_that_executors_use(
+    settings: dict[str, str], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("AIRFLOW__API__BASE_URL", raising=False)
+    monkeypatch.delenv("AIRFLOW__CORE__EXECUTION_API_SERVER_URL", raising=False)
+    for name, value in settings.items():
+        monkeypatch.setenv(f"AIRFLOW__{name}", value)
+    monkeypatch.setattr(airflow_compat, "supervisor_pid", lambda: 1)
+    assert airflow_compat.api_server_url() == url
+    executors = pytest.importorskip("airflow.executors.base_executor")
+    if hasattr(executors, "get_execution_api_server_url"):  # since Airflow 3.2
+        assert f"{url}/execution/" == executors.get_execution_api_server_url()
+
+
+def test_a_task_that_lasts_learns_where_the_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(WHOLE) as airflow:
+        monkeypatch.setattr(airflow_compat, "api_server_url", lambda: airflow.url)
+        with given_up.watching(is_retried=True) as signs:
+            assert signs is not None
+            for _ in range(50):
+                if airflow.asked:
+                    break
+                time.sleep(0.1)
+            assert (signs.stood_still(), signs.heartbeats_fail()) == (None, None)
+            airflow.pages[HEALTH] = NO_DATABASE
+            told = signs.heartbeats_fail()
+        assert told is not None
+        assert "API server can't reach its database" in told
+        assert "the retry takes the instance up" in told
+
+
+class EndedAsHeartbeatsFail(SaagieRunJobOperator):
+    """Airflow's API server goes away as this task waits, and the supervisor ends the task."""
+
+    def execute(self, context: Any) -> str:
+        ender = threading.Thread(target=self.end)
+        ender.start()
+        try:
+            return super().execute(context)
+        finally:
+            ender.join()
+
+    def end(self) -> None:
+        """Do as the supervisor does, once the server was seen well and the job is started."""
+        while not (AIRFLOW[0].asked and self._running):
+            time.sleep(0.05)
+        AIRFLOW[0].pages[HEALTH] = (503, "")
+        self.on_kill()
+
+
+AIRFLOW: list[Airflow] = []
+
+
+@pytest.mark.parametrize(("retries", "status"), [(1, "SUCCEEDED"), (0, "KILLED")])
+def test_the_instance_of_a_task_that_ends_as_heartbeats_fail_is_left_where_a_retry_comes(
+    run_dag: Any, new_dag: Any, make_job: Any, client: Any, monkeypatch: pytest.MonkeyPatch, retries: int, status: str
+) -> None:
+    job_id = make_job("import time\ntime.sleep(4)")
+    with serving(WHOLE) as airflow, new_dag() as dag:
+        AIRFLOW[:] = [airflow]
+        # Without a retry nobody asks the server; the test does, so that the task is ended as it waits.
+        airflow.asked += [] if retries else ["by nobody"]
+        monkeypatch.setattr(airflow_compat, "api_server_url", lambda: airflow.url)
+        EndedAsHeartbeatsFail(task_id="run", job_id=job_id, deferrable=False, poll_interval=1, retries=retries)
+        run_dag(dag)
+    (instance,) = client.session.run(instances.list_instances(job_id, limit=5))
+    assert instance.status == status
+
+
+def test_a_last_try_asks_nobody() -> None:
+    with given_up.watching(is_retried=False) as signs:
+        assert signs is None
