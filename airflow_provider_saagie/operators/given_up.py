@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from airflow_provider_saagie import airflow_compat
+from airflow_provider_saagie.airflow_health import ApiServer
 from airflow_provider_saagie.operators import pulse
-from airflow_provider_saagie.operators.api_server import ApiServer
 
 __all__ = ["Signs", "watching"]
 

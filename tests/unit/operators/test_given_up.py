@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_saagie import airflow_compat
+from airflow_provider_saagie.airflow_health import ApiServer
 from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.operators import given_up
-from airflow_provider_saagie.operators.api_server import ApiServer
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
 from tests.tls_server import Authority
 
