@@ -40,15 +40,16 @@ class AirflowApi:
         answer.raise_for_status()
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
-    def call(self, method: str, path: str, **options: Any) -> Any:
+    def call(self, method: str, path: str, *, timeout: float = 30, **options: Any) -> Any:
         """Send one request.
 
         :param method: the HTTP method.
         :param path: below `/api/v2/`.
+        :param timeout: seconds without a word from Airflow.
         :return: the answer's JSON, None where it has none.
         :raises StackError: the answer was an error; its text is shown.
         """
-        answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=30, **options)
+        answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=timeout, **options)
         if not answer.ok:
             raise StackError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:400]}")
         return answer.json() if answer.content else None
@@ -192,7 +193,7 @@ class AirflowApi:
         """Mark a whole run `failed` or `success`."""
         self.call("PATCH", f"dags/{dag_id}/dagRuns/{run_id}", json={"state": state})
 
-    def clear(self, dag_id: str, run_id: str, *task_ids: str) -> None:
+    def clear(self, dag_id: str, run_id: str, *task_ids: str, timeout: float = 30) -> None:
         """Clear tasks of a run, as a user does in the UI: each runs again."""
         body = {
             "dry_run": False,
@@ -201,11 +202,12 @@ class AirflowApi:
             "only_failed": False,
             "reset_dag_runs": True,
         }
-        self.call("POST", f"dags/{dag_id}/clearTaskInstances", json=body)
+        self.call("POST", f"dags/{dag_id}/clearTaskInstances", json=body, timeout=timeout)
 
-    def clear_run(self, dag_id: str, run_id: str) -> None:
+    def clear_run(self, dag_id: str, run_id: str, *, timeout: float = 30) -> None:
         """Clear a whole run, as a user does in the UI: all of it runs again."""
-        self.call("POST", f"dags/{dag_id}/dagRuns/{run_id}/clear", json={"dry_run": False, "only_failed": False})
+        body = {"dry_run": False, "only_failed": False}
+        self.call("POST", f"dags/{dag_id}/dagRuns/{run_id}/clear", json=body, timeout=timeout)
 
     def run_url(self, dag_id: str, run_id: str) -> str:
         """Return the address of a run in Airflow's UI."""

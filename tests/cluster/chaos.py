@@ -21,7 +21,7 @@ from scripts.processes import ROOT, StackError
 from tests.cluster import plan, report
 from tests.cluster.scene import JOB_SECONDS, Scene, scene
 from tests.cluster.secret_hunt import hunt
-from tests.cluster.striker import Striker
+from tests.cluster.striker import LONGEST_CASE, Striker
 
 FOLDER = ROOT / ".chaos"
 EDIT_EVERY = 45.0  # seconds
@@ -43,7 +43,9 @@ def retries_edited(found: Scene) -> Iterator[None]:
         for number in itertools.cycle((6, 9, 7, 10, 8)):
             if over.wait(EDIT_EVERY):
                 return
-            (found.stack.wishes.dags / "retries.txt").write_text(str(number))
+            part = found.stack.wishes.dags / "retries.part"
+            part.write_text(str(number))
+            part.rename(part.with_suffix(".txt"))  # whole at any time: tasks that start read it
             subprocess.run(
                 [sys.executable, "-m", "airflow", "dags", "reserialize"], env=env, check=False, capture_output=True
             )
@@ -82,7 +84,7 @@ def main() -> int:
             retries_edited(found) if "clears" in given.scenario else nullcontext(),
         ):
             say(f"The cluster is there after {time.monotonic() - began:.0f} s")
-            striker = Striker(found, given.at_once, say)
+            striker = Striker(found, given.at_once, say, longest=LONGEST_CASE + given.skew)
             try:
                 striker.run(cases, given.kills)
             finally:

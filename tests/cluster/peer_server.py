@@ -100,7 +100,8 @@ def peer_server(folder: Path) -> Iterator[tuple[Peer, int, Path]]:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.socket = context.wrap_socket(server.socket, server_side=True)
+    # The handshake is left to a connection's own thread: a client that is frozen in the midst of one stops nobody else.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -151,10 +151,16 @@ def clears(seed: int) -> Iterator[Case]:
 
 
 def open_window(seed: int) -> Iterator[Case]:
-    """Choose cases that are all struck in the one window that the docs name as open, without an end."""
+    """Choose cases that are all struck in the one window that the docs name as open, without an end.
+
+    Of three, two stand still until a retry has begun, one wakes up before Airflow gives it up.
+    """
     dice = random.Random(seed)
     for number in itertools.count(1):
-        strike = Strike("task", "freeze both", THE_OPEN_WINDOW, hold=round(dice.uniform(0, 2), 3), until_retry=True)
+        hold = {"hold": round(dice.uniform(4, 12), 3)}
+        if number % 3:
+            hold = {"hold": round(dice.uniform(0, 4), 3), "until_retry": True}
+        strike = Strike("task", "freeze both", THE_OPEN_WINDOW, **hold)
         yield Case(number, dice.choice(("deferred", "waiting")), strike)
 
 
@@ -209,11 +215,17 @@ def peers(seed: int, kinds: Sequence[str] = PEERS) -> Iterator[Case]:
     number = 0
     while True:
         for kind, point, how in itertools.product(kinds, POINTS_OF_PEERS, ("kill", "kill both", "term", "freeze both")):
-            number += 1
-            if point == "while it waits":
+            if point == "while it waits" and kind.endswith("deferred"):
+                if how == "kill both":
+                    continue  # it waits in a triggerer, which has no supervisor
+                delay, hold = round(dice.uniform(3, 12), 3), _of_machine(dice, "triggerer")
+                signal, which = how.removesuffix(" both"), dice.choice([1, 2])
+                strike = Strike("triggerer", signal, None, "it waits", delay, hold=hold, which=which)
+            elif point == "while it waits":
                 strike = Strike("task", how, None, "runJob came in", round(dice.uniform(3, 12), 3), **_hold(dice, how))
             else:
                 strike = Strike("task", how, point, **_hold(dice, how))
+            number += 1
             yield Case(number, kind, strike)
 
 

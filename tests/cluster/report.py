@@ -62,7 +62,10 @@ def kinds(records: list[Record]) -> str:
         if record.struck_at is not None:
             case = record.case
             what = ", ".join(filter(None, (case.scenario, case.guest, case.kind)))
-            row = rows[what, case.strike.point or "while it waits", case.strike.how]
+            how = case.strike.how if case.strike.target == "task" else f"{case.strike.target}: {case.strike.how}"
+            how += " until a retry begins" if case.strike.until_retry else ""
+            where = record.window if case.scenario in ("exclusive", "clears", "shared") else "while it waits"
+            row = rows[what, case.strike.point or where, how]
             row.update(["strikes", record.end, *record.findings])
     head = ("Task", "Where", "What", "Strikes", "Ended well", *HEAD[4:])
     lines = [_line(head), "| --- | --- | --- |" + " ---: |" * (len(head) - 3)]

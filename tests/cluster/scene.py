@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -21,6 +22,7 @@ from airflow_provider_saagie.client.instances import JobInstance
 from scripts import cluster, cluster_layout
 from scripts import stack as stacks
 from scripts.airflow_settings import new_password
+from scripts.processes import StackError
 from scripts.stack import Stack
 from tests.airflow.saagie_side import SaagieSide, connect
 from tests.cluster.peer_server import Peer, peer_server
@@ -87,7 +89,7 @@ class Scene:
     saagie: SaagieSide
     points: Path
     database_url: str
-    mutations: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    mutations: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     peer: Peer | None = None
     job_seconds: float = JOB_SECONDS
 
@@ -114,7 +116,11 @@ class Scene:
         if self.peer:
             self.peer.jobs[number] = job_id
         body = {"logical_date": None, "dag_run_id": run_id, "conf": {"job_id": job_id, "number": number}}
-        self.stack.airflow.call("POST", f"dags/{dag_id}/dagRuns", json=body)
+        try:
+            self.stack.airflow.call("POST", f"dags/{dag_id}/dagRuns", json=body)
+        except StackError as error:
+            if "Airflow answered 409" not in str(error):  # it was started, and the answer was lost
+                raise
 
     def tasks(self, run_ids: list[str]) -> list[Seen]:
         """Look at the tasks of some runs; nothing where the database is away."""
@@ -138,7 +144,7 @@ class Scene:
             answer = requests.get(f"{self.saagie.url}/emulator/requests", timeout=2)
             for one in answer.json()["requests"]:
                 # The outcome comes later: the newest entry counts.
-                self.mutations[one["time"], one["user_agent"]] = one
+                self.mutations[one["time"], one["user_agent"], str(one["variables"])] = one
 
     def delay_answers(self) -> None:
         """Have every answer to runJob be late; an emulator that was restarted has forgotten that."""
@@ -148,13 +154,15 @@ class Scene:
             if not found:
                 requests.post(f"{self.saagie.url}/emulator/faults", json=wish, timeout=2)
 
-    def runs_sent(self, run_id: str) -> list[dict[str, Any]]:
-        """List the mutations runJob of a run."""
-        job = self.peer.jobs.get(int(run_id.rpartition("-")[2])) if self.peer else None
+    def runs_sent(self, seen: Seen) -> list[dict[str, Any]]:
+        """List the mutations runJob of a task instance."""
+        job = self.peer.jobs.get(int(seen.run_id.rpartition("-")[2])) if self.peer else None
+        marks = [f"run={seen.run_id};", *([f"map_index={seen.map_index};"] if seen.map_index >= 0 else [])]
         return [
             one
             for one in self.mutations.values()
-            if "runJob" in one["fields"] and (run_id in one["user_agent"] or job in one["variables"].values())
+            if "runJob" in one["fields"]
+            and (all(mark in one["user_agent"] for mark in marks) or job in one["variables"].values())
         ]
 
     def ask_for(self, run_id: str, map_index: int, point: str, how: str) -> None:
@@ -166,7 +174,10 @@ class Scene:
     def struck(self, run_id: str) -> dict[str, Any] | None:
         """Say what a task has done to itself, None where it has not yet."""
         path = self.points / f"{run_id}.struck"
-        return json.loads(path.read_text()) if path.exists() else None
+        if not path.exists():
+            return None
+        found: dict[str, Any] = json.loads(path.read_text())
+        return found | {"at": path.stat().st_mtime}  # by the machine's clock, whatever the task's says
 
 
 @contextmanager
@@ -219,7 +230,7 @@ def _scene(
         parallelism=64,
         saagie_options=("--simulate", "--simulate-seconds", str(job_seconds)),
         more_environment={"SAAGIE_CHAOS_FOLDER": str(points), **more_environment},
-        of_second_worker=_clock_ahead(skew) if skew else {},
+        of_second_worker=_clock_ahead(skew, folder) if skew else {},
         saagie_keeps_password=saagie_keeps_password,
     )
     stack = stacks.start(wishes)
@@ -239,11 +250,12 @@ def _scene(
         stacks.stop_undisturbed(stack)
 
 
-def _clock_ahead(seconds: int) -> dict[str, str]:
-    """Give the environment in which a process sees another time (Debian's package libfaketime)."""
-    library = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
-    # Only the time of day differs; what measures durations goes as ever.
-    return {"LD_PRELOAD": str(library), "FAKETIME": f"{seconds:+}s", "FAKETIME_DONT_FAKE_MONOTONIC": "1"}
+def _clock_ahead(seconds: int, folder: Path) -> dict[str, str]:
+    """Give the environment in which a process sees another time of day; needs a C compiler."""
+    library = folder / "clock_ahead.so"
+    source = Path(__file__).with_name("clock_ahead.c")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(source)], check=True)
+    return {"LD_PRELOAD": str(library), "CLOCK_AHEAD": str(seconds)}
 
 
 def now() -> float:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import requests
@@ -21,10 +21,14 @@ from tests.cluster.accounts import TaskEnd, balance
 from tests.cluster.plan import ONCE, Case
 from tests.cluster.scene import ANSWER_DELAY, Scene, Seen, moment, now
 
+T = TypeVar("T")
+
 TICK = 0.05  # seconds
 COLLECT_EVERY = 0.4  # seconds
 LONGEST_FREEZE = 90.0  # seconds; where no retry begins, such as at the end of a task
-LONGEST_CASE = 420.0  # seconds
+LONGEST_CASE = 420.0  # seconds; more where clocks differ: Airflow takes a worker's for when to retry
+LONGEST_CLEAR = 150.0  # seconds; on a busy machine Airflow takes half a minute
+LONGEST_ABSENCE = 120.0  # seconds for which Saagie or Airflow may refuse to let a case begin
 AFTER_THE_END = 3.0  # seconds after a run's end before its account is balanced
 AFTER_A_WAKING = 15.0  # the same, where a process without a retry was woken: Airflow has to tell it to end first
 REST_OF_MACHINES = 6.0  # seconds between two strikes at machines
@@ -63,20 +67,18 @@ class Frozen:
 class Going:
     """A case under way."""
 
-    def __init__(self, scene: Scene, case: Case) -> None:
+    def __init__(self, case: Case, job_id: str) -> None:
         self.case = case
+        self.job_id = job_id
         self.record = Record(case)
         self.began = now()
         self.aimed_at: float | None = None
         self.frozen: Frozen | None = None
         self.over_since: float | None = None
         self.cleared_at: float | None = None
+        self.clearing: threading.Thread | None = None
         self.was_cleared = False
         self.guest_acted = False
-        self.job_id = scene.new_job(f"{case.run_id} {self.began}")
-        if case.strike.point:
-            scene.ask_for(case.run_id, case.map_index, case.strike.point, case.strike.how)
-        scene.begin(case.dag_id, case.run_id, self.job_id)
 
 
 class Striker:
@@ -85,12 +87,16 @@ class Striker:
     :param scene: the cluster.
     :param at_once: how many cases go on at a time.
     :param say: gets a line now and then.
+    :param longest: seconds that a case may take.
     """
 
-    def __init__(self, scene: Scene, at_once: int, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, scene: Scene, at_once: int, say: Callable[[str], None], *, longest: float = LONGEST_CASE
+    ) -> None:
         self._scene = scene
         self._at_once = at_once
         self._say = say
+        self._longest = longest
         self._going: list[Going] = []
         self._waking: list[threading.Timer] = []
         self._machines_rest_until = 0.0
@@ -107,7 +113,7 @@ class Striker:
         while True:
             expected = sum(record.struck_at is not None for record in self.records) + len(self._going)
             if len(self._going) < self._at_once and expected < kills and (case := next(coming, None)):
-                self._going.append(Going(self._scene, case))
+                self._going.append(self._begin(case))
             if not self._going:
                 break
             self._look()
@@ -118,6 +124,27 @@ class Striker:
         for waking in self._waking:
             waking.join()
         return self.records
+
+    def _begin(self, case: Case) -> Going:
+        job_id = self._insist(lambda: self._scene.new_job(f"{case.run_id} {now()}"))
+        if case.strike.point:
+            self._scene.ask_for(case.run_id, case.map_index, case.strike.point, case.strike.how)
+        going = Going(case, job_id)
+        self._insist(lambda: self._scene.begin(case.dag_id, case.run_id, job_id))
+        return going
+
+    def _insist(self, do: Callable[[], T]) -> T:
+        """Do something that fails where Saagie or Airflow is away at the moment, or too busy: then once more."""
+        deadline = time.monotonic() + LONGEST_ABSENCE
+        while True:
+            try:
+                return do()
+            except (SaagieError, requests.RequestException, StackError) as error:
+                self._scene.stack.kept.check()
+                if time.monotonic() > deadline:
+                    raise
+                self._say(f"once more: {error}")
+                time.sleep(1)
 
     def _progress(self) -> str:
         struck = sum(record.struck_at is not None for record in self.records)
@@ -138,8 +165,8 @@ class Striker:
             mine = next((one for one in tasks if one.map_index == going.case.map_index), None)
             if mine is not None:
                 self._step(going, mine, tasks, seen)
-            if now() - going.began > LONGEST_CASE:
-                going.record.findings["lost"] = [f"not over after {LONGEST_CASE:.0f} s: {mine}"]
+            if now() - going.began > self._longest:
+                going.record.findings["lost"] = [f"not over after {self._longest:.0f} s: {mine}"]
                 self._end(going, tasks)
 
     def _step(self, going: Going, mine: Seen, tasks: list[Seen], everything: dict[str, list[Seen]]) -> None:
@@ -157,7 +184,10 @@ class Striker:
         self._clear(going, mine)
         if going.case.guest and not going.guest_acted and record.struck_at is not None:
             self._let_guest_act(going, mine)
-        if mine.run_state in OVER and not going.frozen:
+        if going.clearing is not None and not going.clearing.is_alive():
+            going.clearing = None
+            going.over_since = None  # what was seen until now may be from before it
+        elif mine.run_state in OVER and not going.frozen and not going.clearing:
             going.over_since = going.over_since or now()
             if now() - going.over_since > (AFTER_A_WAKING if going.case.kind in ONCE else AFTER_THE_END):
                 self._end(going, tasks)
@@ -177,16 +207,18 @@ class Striker:
             return
         going.cleared_at = now()
         # Not in our own loop: on a busy machine Airflow takes half a minute for it.
-        threading.Thread(target=self._clear_now, args=[going], daemon=True).start()
+        going.clearing = threading.Thread(target=self._clear_now, args=[going], daemon=True)
+        going.clearing.start()
         going.record.notes.append(f"cleared after {now() - going.began:.1f} s: {self._window(going, mine)}")
 
     def _clear_now(self, going: Going) -> None:
+        airflow = self._scene.stack.airflow
         try:
             if going.case.clears_run:
-                self._scene.stack.airflow.clear_run(going.case.dag_id, going.case.run_id)
+                airflow.clear_run(going.case.dag_id, going.case.run_id, timeout=LONGEST_CLEAR)
             else:
-                self._scene.stack.airflow.clear(going.case.dag_id, going.case.run_id, "run")
-        except requests.RequestException as error:
+                airflow.clear(going.case.dag_id, going.case.run_id, "run", timeout=LONGEST_CLEAR)
+        except (requests.RequestException, StackError) as error:
             going.record.notes.append(f"Airflow did not say whether it cleared: {error}")
         else:
             going.was_cleared = True
@@ -212,8 +244,7 @@ class Striker:
             if mine.state == "running" and mine.pid and psutil.pid_exists(mine.pid):
                 self._strike_task(going, mine)
                 self._note(going, window)
-        elif now() >= self._machines_rest_until:
-            self._strike_machine(going)
+        elif now() >= self._machines_rest_until and self._strike_machine(going):
             self._note(going, window)
             for other in self._going:
                 its = [one for one in everything.get(other.case.run_id, []) if one.map_index == other.case.map_index]
@@ -224,7 +255,7 @@ class Striker:
         going.record.struck_at, going.record.window = now(), window
 
     def _reached(self, aim: str, going: Going, mine: Seen) -> bool:
-        sent = self._scene.runs_sent(going.case.run_id)
+        sent = self._scene.runs_sent(mine)
         match aim:
             case "the try runs":
                 return mine.state == "running"
@@ -242,7 +273,7 @@ class Striker:
 
     def _window(self, going: Going, mine: Seen) -> str:
         """Say, from what can be seen from outside, where a task is."""
-        sent = self._scene.runs_sent(going.case.run_id)
+        sent = self._scene.runs_sent(mine)
         ended = bool(sent) and now() >= moment(sent[-1]["time"]) + self._scene.job_seconds
         if mine.state == "deferred":
             return "at the event" if ended else "while deferred"
@@ -280,12 +311,12 @@ class Striker:
                     send_signal(pids, signal.SIGSTOP)
                     going.frozen = _freeze(pids, strike.hold, mine.try_number if strike.until_retry else None, now())
 
-    def _strike_machine(self, going: Going) -> None:
+    def _strike_machine(self, going: Going) -> bool:
         strike = going.case.strike
         name = MACHINES[strike.target][strike.which - 1]
         main = processes.program_of(self._scene.folder, name)
         if main is None:
-            return
+            return False
         family = [main.pid, *(child.pid for child in main.children(recursive=True))]
         self._machines_rest_until = now() + REST_OF_MACHINES
         match strike.how:
@@ -299,6 +330,7 @@ class Striker:
                 waking = threading.Timer(strike.hold, send_signal, [family, signal.SIGCONT])
                 waking.start()
                 self._waking.append(waking)
+        return True
 
     def _wakes(self, frozen: Frozen, mine: Seen) -> bool:
         if frozen.until is not None:
@@ -318,7 +350,7 @@ class Striker:
             found = self._scene.instances(going.job_id)
             ends = [TaskEnd(one.state, self._scene.returned(one), one.try_number) for one in tasks]
         except Exception as error:  # the emulator or Airflow is away at the moment: later
-            if now() - going.began > 2 * LONGEST_CASE:
+            if now() - going.began > 2 * self._longest:
                 raise StackError(f"{going.case.run_id} can't be balanced: {error}") from error
             return
         if going.frozen:

@@ -24,11 +24,13 @@ from scripts import airflow_settings, cluster_layout, processes
 from scripts.processes import ROOT
 from tests.cluster.chaos import FOLDER, say
 from tests.cluster.scene import SHORT, Scene, scene
+from tests.cluster.secret_hunt import hunt
 from tests.cluster.striker import send_signal
 
 MANY = 1000
 DAG, RUN = "chaos_thousand", "thousand"
 DAY = 86_400  # seconds
+PATIENCE = 1800  # seconds until all tasks have ended: each is a process that starts, on whatever cores there are
 FROZEN = 3 * float(SHORT["triggerer"]["triggerer_health_check_threshold"])  # seconds
 
 
@@ -68,12 +70,13 @@ def main() -> int:
         until(
             "all tasks have ended",
             lambda: states(found) == {"success": MANY},
-            780,
+            PATIENCE,
             every=10,
             shown=lambda: states(found),
         )
         ends = Counter(one.status for one in found.instances(job_id))
         say(f"tasks {dict(states(found))}, instances {dict(ends)}, stops asked for: {stops(found)}")
+        say(f"Secrets found: {hunt(found) or 'none'}")
         return 0 if ends == {"SUCCEEDED": MANY} and stops(found) == 0 and states(found) == {"success": MANY} else 1
 
 

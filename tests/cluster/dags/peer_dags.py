@@ -6,6 +6,7 @@ out.
 
 from __future__ import annotations
 
+import functools
 import os
 import time
 from datetime import timedelta
@@ -32,7 +33,7 @@ class MixinRun(ResumableJobMixin, BaseOperator):
         self.job_id = job_id
         self.instance_id: str | None = None
 
-    @property
+    @functools.cached_property
     def jobs(self) -> Any:
         """Saagie's jobs."""
         return SaagieHook("saagie_short").jobs
