@@ -230,7 +230,7 @@ def _scene(
         parallelism=64,
         saagie_options=("--simulate", "--simulate-seconds", str(job_seconds)),
         more_environment={"SAAGIE_CHAOS_FOLDER": str(points), **more_environment},
-        of_second_worker=_clock_ahead(skew, folder) if skew else {},
+        of_second_worker=clock_ahead(skew, folder) if skew else {},
         saagie_keeps_password=saagie_keeps_password,
     )
     stack = stacks.start(wishes)
@@ -250,7 +250,7 @@ def _scene(
         stacks.stop_undisturbed(stack)
 
 
-def _clock_ahead(seconds: int, folder: Path) -> dict[str, str]:
+def clock_ahead(seconds: int, folder: Path) -> dict[str, str]:
     """Give the environment in which a process sees another time of day; needs a C compiler."""
     library = folder / "clock_ahead.so"
     source = Path(__file__).with_name("clock_ahead.c")
