@@ -10,7 +10,7 @@
     │   └── SaagieNotFound          a project, job, version, instance or platform that it doesn't know
     ├── SaagieProtocolError         what answered is no GraphQL answer: a web page, a redirect, half a body
     ├── SaagieOutcomeUnknown        a change was sent and its answer was lost: it may have happened
-    ├── SaagieValidationError       bad input, found before anything was sent
+    ├── SaagieValidationError       bad input, found before anything was changed
     ├── SaagieInstanceFailed        an instance came to a bad end
     │   ├── SaagieJobFailed             the job's own fault
     │   ├── SaagieInfrastructureError   the platform's fault (evicted, image not pulled, ...)
@@ -144,6 +144,7 @@ class SaagieValidationError(SaagieError, ValueError):
 class SaagieInstanceFailed(SaagieError):
     """A job instance came to a bad end. The kinds below say whose fault it was.
 
+    :param instance_id: the instance.
     :param status: the instance's last status, such as ``"FAILED"``.
     :param reason: the platform's reason, such as ``"OUT_OF_MEMORY"``, where it gives one.
     :param details: the platform's details, where it gives any.

@@ -20,7 +20,7 @@ __all__ = ["Jobs"]
 
 
 class Jobs:
-    """Jobs, their versions and their instances. See ``docs/`` for each method; errors are in ``exceptions.py``.
+    """Jobs, their versions and their instances, as Saagie's Python API has them; errors are in ``exceptions.py``.
 
     :param session: what sends the calls.
     """
@@ -213,10 +213,12 @@ class Jobs:
     ) -> shapes.UpgradeJobAnswer:
         """Add a version to a job (``addJobVersion``). What is not given stays as the current version has it.
 
+        What is not named here is as in :meth:`create`.
+
         :param job_id: the job's UUID.
         :param file: path of the file to upload; without one the previous artifact is used.
         :param use_previous_artifact: whether to, where no file is given.
-        :return: ``{"data": {"addJobVersion": {"number": 2, …}}}``. The other parameters are those of :meth:`create`.
+        :return: ``{"data": {"addJobVersion": {"number": 2, …}}}``.
         :raises SaagieValidationError: naming the argument, and what there is.
         :raises SaagieOutcomeUnknown: where the answer was lost.
         """
@@ -248,11 +250,13 @@ class Jobs:
     ) -> shapes.EditJobAnswer:
         """Change a job's settings (``editJob``). What is not given stays as it is.
 
+        What is not named here is as in :meth:`create`.
+
         :param job_id: the job's UUID.
         :param is_scheduled: whether the schedule is on; False switches it off.
         :param cron_scheduling: a new schedule, which is switched on; the timezone counts only with it.
         :param emails: whom to tell; an empty list removes the alerting.
-        :return: ``{"editJob": {"id": …, "name": …, …}}``. The other parameters are those of :meth:`create`.
+        :return: ``{"editJob": {"id": …, "name": …, …}}``.
         :raises SaagieValidationError: naming the argument.
         """
         change = JobChange(
