@@ -108,7 +108,8 @@ class Ledger:
     async def _trouble(self, what: str, error: Exception) -> None:
         if not self._in_trouble:
             self._in_trouble = True
-            await self._warn(f"The asset's state can't be {what}; it is tried again. ({error or type(error).__name__})")
+            words = str(error) or type(error).__name__
+            await self._warn(f"The asset's state can't be {what}; it is tried again. ({words})")
 
     async def _warn(self, message: str) -> None:
         await asyncio.to_thread(self._log.log, logging.WARNING, "%s", message)

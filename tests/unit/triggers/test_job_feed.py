@@ -139,7 +139,7 @@ async def test_a_job_that_is_missing_twice_is_told_of_once_and_looked_for_each_m
 @in_a_loop
 async def test_an_error_of_a_job_is_told_once_and_its_end_too() -> None:
     doubtful = feed(Told())
-    rows = [CANNOT_SAY, CANNOT_SAY, CANNOT_SAY, page(), page()]
+    rows: list[JobPage | RowError] = [CANNOT_SAY, CANNOT_SAY, CANNOT_SAY, page(), page()]
     looks = [(doubtful.look(row, now), doubtful.is_in_doubt) for now, row in enumerate(rows)]
     assert looks == [(INTERVAL, True)] * 3 + [(INTERVAL, False)] * 2
     cannot_say, again = await doubtful.said()
