@@ -206,7 +206,7 @@ class SaagieJobInstanceTrigger(BaseTrigger):
                 "Not stopping the job instance %s: the task's state could not be asked for (%s). Stop it in Saagie, "
                 "where it is not wanted any more.",
                 self.instance_id,
-                error or type(error).__name__,
+                str(error) or type(error).__name__,
             )
             return
         if state == "deferred":

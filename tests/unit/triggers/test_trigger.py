@@ -249,13 +249,17 @@ def test_what_is_not_ours_to_stop_is_left(
     assert not any(isinstance(message, GetTaskStates) for message in supervisor.asked)
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [(ConnectionError("the supervisor is gone"), "the supervisor is gone"), (EOFError(), "EOFError")],
+)
 def test_an_instance_is_left_where_the_tasks_state_cannot_be_asked_for(
-    kill: Callable[..., tuple[SmallSaagie, Recorded]],
+    kill: Callable[..., tuple[SmallSaagie, Recorded]], error: Exception, words: str
 ) -> None:
     class Mute(Supervisor):
         async def asend(self, message: Any) -> Any:
-            raise ConnectionError("the supervisor is gone")
+            raise error
 
     saagie, one = kill(Mute("failed"), owned=True)
     assert saagie.stopped == []
-    assert "could not be asked for" in one.recorder.lines[0]
+    assert f"could not be asked for ({words})" in one.recorder.lines[0]
