@@ -130,8 +130,8 @@ def settle(database: Database, instance_id: str | None = None) -> None:
     with database.writing() as connection:
         rows = connection.execute(
             "SELECT id, started_at, simulated_ms FROM instances WHERE ended_at IS NULL AND simulated_ms IS NOT NULL"
-            " AND (id = ?1 OR (?1 IS NULL AND started_at + simulated_ms <= ?2))",
-            (instance_id, moment),
+            " AND (id = ? OR (? IS NULL AND started_at + simulated_ms <= ?))",
+            (instance_id, instance_id, moment),
         ).fetchall()
         for found, started_at, duration in rows:
             history = simulated_statuses(started_at, duration, moment)
@@ -218,8 +218,8 @@ def history(database: Database, instance: Instance) -> list[StatusRecord]:
 
 def _record(connection: sqlite3.Connection, instance_id: str, record: StatusRecord) -> None:
     connection.execute(
-        "INSERT INTO statuses SELECT ?1, count(*), ?2, ?3, ?4, ?5 FROM statuses WHERE instance_id = ?1",
-        (instance_id, record.status, record.reason, record.details, record.recorded_at),
+        "INSERT INTO statuses SELECT ?, count(*), ?, ?, ?, ? FROM statuses WHERE instance_id = ?",
+        (instance_id, record.status, record.reason, record.details, record.recorded_at, instance_id),
     )
 
 

@@ -192,7 +192,7 @@ def list_jobs(
     :return: the jobs.
     """
     rows = database.rows(
-        _JOB + "WHERE project_id = ?1 AND (?2 IS NULL OR category = ?2) AND (?3 IS NULL OR technology_id = ?3)"
+        _JOB + "WHERE project_id = ? AND category = ifnull(?, category) AND technology_id = ifnull(?, technology_id)"
         " ORDER BY name_key",
         (project_id, category, technology_id),
     )
