@@ -175,6 +175,12 @@ def test_a_drawn_picture_is_what_its_program_draws(name: str) -> None:
     assert kept == draw_how.ALL[name]().svg(), "python -m docs.draw_how draws it anew"
 
 
+def test_each_picture_that_is_kept_is_shown() -> None:
+    """One that no page shows is looked at by nobody, and grows old."""
+    shown = {Path(target).name for page in PAGES for target in LINK.findall(prose_of(page))}
+    assert {path.name for path in draw_how.PICTURES.iterdir()} - shown == set()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     missing = []
