@@ -87,6 +87,7 @@ class Case:
     :param kind: the DAG, without its prefix.
     :param map_index: which task of it.
     :param clear_at: seconds after the run's start at which a user clears its task; None for never.
+    :param clears_after: seconds after the strike at which a user does; None for never.
     :param clears_run: whether the user clears the whole run then, not this task.
     :param guest: who else does something to the job after the strike, one of `GUESTS`; None for nobody.
     :param scenario: what the case is one of.
@@ -97,6 +98,7 @@ class Case:
     strike: Strike
     map_index: int = -1
     clear_at: float | None = None
+    clears_after: float | None = None
     clears_run: bool = False
     guest: str | None = None
     scenario: str = "exclusive"
@@ -148,6 +150,16 @@ def clears(seed: int) -> Iterator[Case]:
     dice = random.Random(-seed)
     for case in plan(seed):
         yield replace(case, clear_at=round(dice.uniform(2, 45), 3), clears_run=dice.random() < 0.5)
+
+
+def clears_of_the_dead(seed: int) -> Iterator[Case]:
+    """Choose cases in which a user clears a task whose processes are gone or stand still, before Airflow notices."""
+    dice = random.Random(seed)
+    for number in itertools.count(1):
+        how = ("kill both", "freeze both")[number % 2]
+        strike = Strike("task", how, None, "it waits", round(dice.uniform(0, 3), 3), **_hold(dice, how))
+        after = round(dice.uniform(0.5, 3), 3)
+        yield Case(number, "waiting", strike, clears_after=after, clears_run=dice.random() < 0.5)
 
 
 def open_window(seed: int) -> Iterator[Case]:
@@ -232,6 +244,7 @@ def peers(seed: int, kinds: Sequence[str] = PEERS) -> Iterator[Case]:
 SCENARIOS: dict[str, Callable[[int], Iterator[Case]]] = {
     "exclusive": plan,
     "clears": clears,
+    "clears-of-the-dead": clears_of_the_dead,
     "shared": lambda seed: plan(seed, SHARED),
     "guests": guests,
     "frozen": frozen,

@@ -203,6 +203,8 @@ class Striker:
 
     def _clear(self, going: Going, mine: Seen) -> None:
         due = going.case.clear_at
+        if going.case.clears_after is not None and going.record.struck_at is not None:
+            due = going.record.struck_at + going.case.clears_after - going.began
         if due is None or going.cleared_at or now() < going.began + due or mine.run_state in OVER:
             return
         going.cleared_at = now()
