@@ -137,6 +137,22 @@ async def test_a_job_that_is_missing_twice_is_told_of_once_and_looked_for_each_m
 
 
 @in_a_loop
+async def test_a_job_that_is_missing_is_told_of_once_also_where_saagie_was_away_meanwhile() -> None:
+    lost = open_feed(11)
+    (waiter,) = lost.missing_waiters()
+    await settled(waiter, Failed("gone", "it was deleted"))
+    for now in (0.0, 10.0):
+        lost.look(None, now)
+    lost.forget_doubts()
+    for now in (100.0, 160.0):
+        assert lost.look(None, now) == 60.0
+    assert ["Saagie has no job" in line for line in await lost.said()] == [True]
+    lost.forget_doubts()
+    lost.look(page(20), 220.0)  # no proof that its instances are gone, too
+    assert lost.told == Told(20, {instance(11)})
+
+
+@in_a_loop
 async def test_an_error_of_a_job_is_told_once_and_its_end_too() -> None:
     doubtful = feed(Told())
     rows: list[JobPage | RowError] = [CANNOT_SAY, CANNOT_SAY, CANNOT_SAY, page(), page()]
@@ -300,6 +316,10 @@ async def test_news_end_the_wait_at_once_and_are_given_once() -> None:
     await asyncio.sleep(0)
     waiter.settle(Ended(one(11)))
     assert [ended.number for ended in await asyncio.wait_for(news, 1)] == [11]
+    later = asyncio.ensure_future(waiting.ends(within=60))
+    await asyncio.sleep(0.01)
+    assert not later.done()
+    later.cancel()
     assert await waiting.ends(within=0) == []
 
 
@@ -332,6 +352,12 @@ def test_a_page_is_read_with_or_without_a_project_and_its_instances_have_numbers
     assert JobPage.from_answer({"project": {}}) == JobPage(None, ())
     with pytest.raises(TypeError):
         JobPage.from_answer({"instances": rows_of(1, None)})
+
+
+@in_a_loop
+async def test_it_is_asked_about_for_as_long_as_its_trigger_runs_and_tells_for_its_waiters() -> None:
+    assert feed().endless
+    assert not feed().quiet
 
 
 @in_a_loop

@@ -11,6 +11,7 @@ import sys
 import threading
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,7 @@ from airflow.observability import stats
 from airflow.sdk.execution_time import task_runner
 
 from airflow_provider_saagie.airflow_compat import triggerer_stats
-from airflow_provider_saagie.triggers.metrics import EVERY
+from airflow_provider_saagie.triggers.metrics import EVERY, Meter
 from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
 from tests.unit.triggers.skipping_loop import TimelessLoop, loop_at
 from tests.unit.triggers.small_saagie import row
@@ -74,6 +75,87 @@ def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
 def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
     caplog.set_level(logging.INFO, LOGGER)
     return lambda: [record.getMessage() for record in caplog.records if record.name == LOGGER]
+
+
+def report(meter: Meter, watched: int, now: float, *, last: bool = False) -> None:
+    """Have a meter report, and wait until its thread is done."""
+
+    async def reported() -> None:
+        meter.report(watched, now, last=last)
+
+    asyncio.run(reported())
+
+
+def test_each_count_is_told_once_in_a_line_and_once_as_a_metric(
+    backend: Backend, lines: Callable[[], list[str]]
+) -> None:
+    tags = {"conn_id": "acme", "hostname": socket.gethostname()}
+    meter = Meter("acme", 100.0)
+    meter.count(requests=3, asked=250, ended=2, errors=1, lag=0.5, last_error="HTTP 503")
+    meter.count(requests=1, asked=10, lag=0.25)
+    report(meter, 260, 159.9)
+    assert (lines(), backend.got) == ([], [])
+    report(meter, 260, 160.0)
+    assert lines() == [
+        (
+            "Saagie watcher of acme, 60 s: watched 260, asked 260 in 4 requests, ended 2, errors 1, lag 0.50 s. "
+            "The last error: HTTP 503"
+        )
+    ]
+    assert backend.got == [
+        ("gauge", "watched", 260, tags),
+        ("incr", "requests", 4, tags),
+        ("incr", "asked", 260, tags),
+        ("incr", "ended", 2, tags),
+        ("incr", "errors", 1, tags),
+        ("timing", "lag", timedelta(seconds=0.5), tags),
+    ]
+    backend.got.clear()
+    meter.count(requests=1, errors=2, last_error="HTTP 500")
+    report(meter, 0, 190.0, last=True)  # the last one out: metrics at once, the line when it is time
+    assert len(lines()) == 1
+    assert backend.got == [
+        ("gauge", "watched", 0, tags),
+        ("incr", "requests", 1, tags),
+        ("incr", "errors", 2, tags),
+        ("timing", "lag", timedelta(0), tags),
+    ]
+    meter.count(requests=2)
+    report(meter, 7, 219.9)
+    assert len(lines()) == 1
+    report(meter, 7, 225.0)
+    assert backend.sum("requests") == 1 + 2
+    report(meter, 8, 285.0)
+    assert lines()[1:] == [
+        (
+            "Saagie watcher of acme, 65 s: watched 7, asked 0 in 3 requests, ended 0, errors 2, lag 0.00 s. "
+            "The last error: HTTP 500"
+        ),
+        "Saagie watcher of acme, 60 s: watched 8, asked 0 in 0 requests, ended 0, errors 0, lag 0.00 s",
+    ]
+
+
+def test_a_log_that_takes_no_line_costs_no_metric(backend: Backend) -> None:
+    class Deaf(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            raise OSError("the pipe is closed")
+
+    deaf, logger = Deaf(), logging.getLogger(LOGGER)
+    logger.addHandler(deaf)
+    try:
+        report(Meter("acme", 0.0), 1, EVERY)
+    finally:
+        logger.removeHandler(deaf)
+    assert [name for _, name, *_ in backend.got] == ["watched", "lag"]
+
+
+def test_a_report_that_fails_ends_nothing_and_is_no_more_due(backend: Backend, lines: Callable[[], list[str]]) -> None:
+    meter = Meter("acme", 0.0)
+    meter.report(1, EVERY)  # in no loop, so that there is no thread to be had
+    assert lines() == ["The Saagie watcher of acme could not report: no running event loop"]
+    meter.report(1, EVERY + 1)
+    assert len(lines()) == 1
+    assert backend.got == []
 
 
 def test_a_line_a_minute_and_metrics_say_what_was_done(
