@@ -116,10 +116,35 @@ async def test_a_long_list_that_ends_before_what_was_known_is_read_to_its_end() 
 
 
 @in_a_loop
+async def test_one_number_that_a_page_does_not_show_is_looked_for() -> None:
+    behind = feed(Told(100, set()), limit=10)
+    assert behind.look(page(*range(102, 112)), 0.0) == AT_ONCE
+    assert behind.look(page(*range(1, 112)), 0.0) == INTERVAL
+    assert await numbers_of(behind) == list(range(101, 112))
+
+
+@in_a_loop
+async def test_a_large_page_of_a_few_is_read_again_from_the_newest() -> None:
+    """A platform may give fewer than were asked for."""
+    behind = feed(Told(100, set()), limit=500)
+    assert behind.look(page(*range(181, 201)), 0.0) == AT_ONCE
+    assert (behind.limit, behind.skip) == (500, 0)
+    assert behind.look(page(*range(181, 201)), 0.0) == INTERVAL
+
+
+@in_a_loop
 async def test_a_page_that_is_not_full_is_the_whole_list() -> None:
     behind = feed(Told(100, set()), limit=10)
     assert behind.look(page(*range(301, 310)), 0.0) == INTERVAL
     assert await numbers_of(behind) == list(range(301, 310))
+
+
+@in_a_loop
+async def test_the_first_instance_of_a_job_is_news() -> None:
+    new = feed(Told())
+    new.look(page(), 0.0)
+    new.look(page(1), 10.0)
+    assert await numbers_of(new) == [1]
 
 
 @in_a_loop
@@ -193,7 +218,7 @@ async def test_where_two_looks_have_shown_the_newest_deleted_numbers_that_are_gi
     shrinking.look(page(1, 2, 3), 50.0)
     assert told.listed == 3
     assert await numbers_of(shrinking) == [3]
-    shrinking.look(page(1), 60.0)
+    shrinking.look(page(1, 2), 60.0)
     assert told.listed == 3  # that has to be seen twice, too
     shrinking.look(page(1), 70.0)
     assert told.listed == 1
@@ -232,7 +257,8 @@ async def test_each_open_instance_gets_one_waiter_that_asks_half_as_often_in_the
         assert (waiter.poll_interval, waiter.unknown_grace) == (2 * INTERVAL, 7.0)
         assert waiter.endless
         assert waiter.quiet
-        assert (waiter.log, waiter.context) == (waiting.log, waiting.context)
+        assert waiter.log is waiting.log
+        assert waiter.context is waiting.context  # by which Airflow tells whose log a line is for
     assert list(waiting.missing_waiters()) == []
     assert waiting.waiters == {waiter.instance_id: waiter for waiter in made}
     assert list(feed().missing_waiters()) == []
