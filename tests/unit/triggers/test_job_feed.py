@@ -27,11 +27,15 @@ CANNOT_SAY = RowError(SaagieConnectionError("no right to see it"), 60.0)
 
 
 def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    @wraps(test)
-    def whole(*args: Any, **kwargs: Any) -> None:
-        asyncio.run(test(*args, **kwargs))
+    """Run a test; what a callback raises fails it too."""
 
-    return whole
+    async def whole(*args: Any, **kwargs: Any) -> None:
+        raised: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: raised.append(context))
+        await test(*args, **kwargs)
+        assert raised == []
+
+    return wraps(test)(lambda *args, **kwargs: asyncio.run(whole(*args, **kwargs)))
 
 
 def one(number: int, status: str = "SUCCEEDED", **more: Any) -> JobInstance:
