@@ -109,12 +109,13 @@ def test_what_could_not_be_written_is_written_with_what_is_told_next(play: Play,
         writing = asyncio.create_task(s.ledger.keep(feed, {A}))
         await asyncio.sleep(0 if at == "question" else 1)
         s.database.away = RuntimeError("API server away")
+        await asyncio.sleep(1 if at == "question" else 10)
+        s.database.away = None
         await writing
         assert feed.told == Told(3, {A, B, C})
         assert s.database.writes == 0
         what = "read" if at == "question" else "written"
         assert s.lines == [f"The asset's state can't be {what}; it is tried again. (API server away)"]
-        s.database.away = None
         await s.ledger.keep(feed, {B})
         assert s.stored() == {"listed": 3, "open": [C]}
         assert feed.told == Told(3, {C})
