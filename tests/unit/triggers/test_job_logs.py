@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 
-from tests.unit.triggers.scene import HOUR, Scene, all_end
+from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
 from tests.unit.triggers.skipping_loop import TimelessLoop
 from tests.unit.triggers.small_saagie import Asked, RowFails, instance, refusal, row
 
@@ -92,6 +93,41 @@ def test_a_platform_that_gives_shorter_pages_than_asked_hides_no_line(play: Call
     play(scene)
 
 
+def test_a_log_whose_length_nobody_says_is_read_on_while_its_pages_are_full(play: Callable[..., None]) -> None:
+    def without_count(asked: Asked) -> web.Response:
+        skip, limit = asked.variables["s0"], asked.variables["limit"]
+        content = [{"value": str(n), "stream": "STDOUT"} for n in range(2_000)][skip : skip + limit]
+        return web.json_response({"data": {"l0": {"count": None, "content": content}}})
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 5 else "SUCCEEDED", age=HOUR)
+        s.saagie.refuse = only_logs(without_count)
+        one = s.wait_for(1, stream_logs=True)
+        assert await all_end([one])
+        assert one.log.lines == [f"[job] {n}" for n in range(2_000)]
+        assert [asked.variables["s0"] for asked in of_logs(s)][:3] == [0, 1_000, 2_000]
+
+    play(scene, debug=False, loop=TimelessLoop)
+
+
+@pytest.mark.parametrize(("asks", "pause", "interval"), [("45", 45, 5), ("3600", 600, 60), ("0", 0.5, 1)])
+def test_logs_are_left_for_as_long_as_saagie_asks_but_ten_minutes_at_most(
+    play: Callable[..., None], asks: str, pause: float, interval: float
+) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        busy = [web.Response(status=429, headers={"Retry-After": asks})]
+        s.saagie.refuse = only_logs(lambda _: busy.pop() if busy else None)
+        s.saagie.log_of = lambda *_: [("STDOUT", "line")]
+        waiting = [s.wait_for(n, stream_logs=True, poll_interval=interval) for n in (1, 2)]
+        await asyncio.sleep(pause + 3 * interval)
+        refused, following, *_ = of_logs(s)
+        assert pause <= following.at - refused.at < pause + interval + 0.5
+        await all_leave(waiting)
+
+    play(scene, debug=False, loop=TimelessLoop)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -145,7 +181,11 @@ def test_logs_that_cannot_be_read_are_asked_for_at_each_look_and_no_more_often(
     play(scene)
 
 
-@pytest.mark.parametrize("refused", [lambda: web.Response(status=413), lambda: refusal("too complex")])
+@pytest.mark.parametrize(
+    "refused",
+    [*(partial(web.Response, status=status) for status in (400, 413, 414, 422)), partial(refusal, "too complex")],
+    ids=["400", "413", "414", "422", "refused document"],
+)
 def test_two_logs_of_which_a_request_may_not_ask_are_asked_for_apart(
     play: Callable[..., None], refused: Callable[[], web.Response]
 ) -> None:
