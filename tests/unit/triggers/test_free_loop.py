@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
+from airflow_provider_saagie import job_log
 from airflow_provider_saagie.client import async_session, tls
 from airflow_provider_saagie.triggers.outage import AT_A_TIME
 from airflow_provider_saagie.triggers.poller import ENDS_AT_A_TIME
@@ -20,6 +21,8 @@ from tests.unit.triggers.small_saagie import RowFails, instance, row
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from airflow_provider_saagie.client.logs import LogLine
 
 
 def test_of_many_that_end_at_once_some_are_told_in_a_turn_of_the_loop(play: Callable[..., None]) -> None:
@@ -45,6 +48,32 @@ def test_of_many_that_end_at_once_some_are_told_in_a_turn_of_the_loop(play: Call
         await counting
         assert told.total() == 400
         assert max(told.values()) <= ENDS_AT_A_TIME
+
+    play(scene, debug=False)
+
+
+def test_of_many_logs_in_an_answer_one_is_taken_in_a_turn_of_the_loop(
+    play: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    as_ever, turn, taken = job_log.formatted, 0, Counter[int]()
+
+    def formatted(line: LogLine) -> str:
+        taken[turn] += 1
+        return as_ever(line)
+
+    monkeypatch.setattr(job_log, "formatted", formatted)
+
+    async def scene(s: Scene) -> None:
+        nonlocal turn
+        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
+        s.saagie.log_of = lambda *_: [("STDOUT", f"line {n}") for n in range(20)]
+        waiting = [s.wait_for(n, stream_logs=True) for n in range(1, 21)]
+        while taken.total() < 400 and turn < 100_000:
+            turn += 1
+            await asyncio.sleep(0)
+        assert taken.total() == 400
+        assert max(taken.values()) <= 20
+        await all_leave(waiting)
 
     play(scene, debug=False)
 
