@@ -91,11 +91,12 @@ docs: $(DOCS_VENV)/.installed ## build the docs as a site, and say where it is; 
 	@$(DOCS_VENV)/bin/python -m sphinx -b html -d $(SITE)/doctrees -W --keep-going -n -E -q docs $(SITE)/html
 	@echo "Open $(SITE)/html/index.html"
 
-docs-pictures: $(VENV)/.installed-dev docs ## make the pictures in the docs anew
+docs-pictures: $(VENV)/.installed-dev ## make the pictures in the docs anew
 	@$(RUN) -m docs.make_pictures
 	@$(RUN) -m docs.emulator_pictures
 	@$(RUN) -m docs.draw_states
 	@$(RUN) -m docs.draw_how
+	@$(MAKE) --no-print-directory docs # the site's own picture has these in it
 	@$(RUN) -m docs.site_picture
 
 $(RUN):
