@@ -49,6 +49,12 @@ class SkippingLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._back_from_thread)
         return future
 
+    async def shutdown_default_executor(self, *limit: Any) -> None:
+        """Wait for the threads themselves: from Python 3.12 on there is a time limit, which would be skipped."""
+        self.in_threads += 1
+        await super().shutdown_default_executor(*limit)
+        self.in_threads -= 1
+
     def _back_from_thread(self, _: object) -> None:
         self.in_threads -= 1
 
