@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -198,8 +199,8 @@ class EndedAsHeartbeatsFail(SaagieRunJobOperator):
             ender.join()
 
     def end(self) -> None:
-        """Do as the supervisor does, once the server was seen well and the job is started."""
-        while not (AIRFLOW[0].asked and self._running):
+        """Do as the supervisor does, once the job is started and the server was seen well, where somebody looks."""
+        while not (self._running and (self._signs is None or self._signs.api_server._was_well)):
             time.sleep(0.05)
         AIRFLOW[0].pages[HEALTH] = (503, "")
         self.on_kill()
@@ -212,13 +213,13 @@ AIRFLOW: list[Airflow] = []
 def test_the_instance_of_a_task_that_ends_as_heartbeats_fail_is_left_where_a_retry_comes(
     run_dag: Any, new_dag: Any, make_job: Any, client: Any, monkeypatch: pytest.MonkeyPatch, retries: int, status: str
 ) -> None:
-    job_id = make_job("import time\ntime.sleep(4)")
+    job_id = make_job(f"import time\ntime.sleep({4 if retries else 120})")
     with serving(WHOLE) as airflow, new_dag() as dag:
         AIRFLOW[:] = [airflow]
-        # Without a retry nobody asks the server; the test does, so that the task is ended as it waits.
-        airflow.asked += [] if retries else ["by nobody"]
         monkeypatch.setattr(airflow_compat, "api_server_url", lambda: airflow.url)
-        EndedAsHeartbeatsFail(task_id="run", job_id=job_id, deferrable=False, poll_interval=1, retries=retries)
+        EndedAsHeartbeatsFail(
+            task_id="run", job_id=job_id, deferrable=False, poll_interval=1, retries=retries, retry_delay=timedelta(0)
+        )
         run_dag(dag)
     (instance,) = client.session.run(instances.list_instances(job_id, limit=5))
     assert instance.status == status
