@@ -52,6 +52,35 @@ def test_a_log_that_was_shown_up_to_its_limit_is_read_no_more_and_delays_no_end(
     play(scene)
 
 
+def test_of_a_page_that_goes_beyond_the_limit_only_what_is_left_of_it_is_shown(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
+        s.saagie.log_of = lambda _, at: [("STDOUT", str(n)) for n in range(3 if at < 25 else 20)]
+        one = s.wait_for(1, stream_logs=True, log_limit=5)
+        assert await all_end([one])
+        assert one.log.lines[:-1] == [f"[job] {n}" for n in range(5)]
+        assert "5 lines of the job's log are shown" in one.log.lines[-1]
+
+    play(scene)
+
+
+def test_lines_that_come_with_an_error_are_shown_and_no_word_of_it(play: Callable[..., None]) -> None:
+    def partly(asked: Asked) -> web.Response:
+        lines = ["first", "last"] if asked.at > 60 else ["first"]
+        content = [{"value": line, "stream": "STDOUT"} for line in lines][asked.variables["s0"] :]
+        error = {"message": "out of order", "path": ["l0", "count"]} if content else None
+        return web.json_response({"data": {"l0": {"content": content}}, "errors": [error] if error else []})
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
+        s.saagie.refuse = only_logs(partly)
+        one = s.wait_for(1, stream_logs=True)
+        assert await all_end([one])
+        assert one.log.lines == ["[job] first", "[job] last"]
+
+    play(scene)
+
+
 def test_who_leaves_as_its_log_is_to_be_read_disturbs_nobody(play: Callable[..., None]) -> None:
     async def scene(s: Scene) -> None:
         s.saagie.tell = lambda _, at: row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
