@@ -167,6 +167,30 @@ def test_whoever_has_such_a_log_hears_of_the_end_a_moment_later_and_stops_no_loo
     play(scene)
 
 
+def test_an_end_while_the_last_line_up_to_the_limit_is_written_costs_nobody_else_the_watcher(
+    play: Callable[..., None],
+) -> None:
+    over: set[str] = set()
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda id_, _: row("SUCCEEDED" if id_ in over else "RUNNING")
+        s.saagie.log_of = lambda *_: [("STDOUT", "a line")]
+        stays = s.wait_for(2, poll_interval=1)
+        stuck = s.wait_for(1, stream_logs=True, poll_interval=1, log_limit=1)
+        stuck.waiter.log = log = StandsStill()
+        try:
+            await asyncio.to_thread(log.reached.wait, 10)
+            over.add(instance(1))
+            assert await all_end([stuck])
+        finally:
+            log.go_on.set()
+        await asyncio.sleep(5)
+        over.add(instance(2))
+        assert await all_end([stays])
+
+    play(scene)
+
+
 def test_what_is_told_of_a_doubt_or_to_a_late_comer_is_written_by_a_thread_too(play: Callable[..., None]) -> None:
     async def scene(s: Scene) -> None:
         s.saagie.refuse = lambda asked: web.Response(status=503) if 30 < asked.at < 130 else None

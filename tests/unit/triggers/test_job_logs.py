@@ -245,6 +245,43 @@ def test_the_last_lines_are_tried_again_where_saagie_is_busy_for_a_moment(play: 
     play(scene)
 
 
+def test_lines_that_are_none_are_shown_as_empty_ones(play: Callable[..., None]) -> None:
+    """Left out, they would be asked for again: lines are known by how many there are."""
+
+    def junk(asked: Asked) -> web.Response:
+        content = ["junk", None, {"value": "a line", "stream": "STDERR"}][asked.variables["s0"] :]
+        return web.json_response({"data": {"l0": {"count": 3, "content": content}}})
+
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
+        s.saagie.refuse = only_logs(junk)
+        one = s.wait_for(1, stream_logs=True)
+        assert await all_end([one])
+        assert one.log.lines == ["[job] ", "[job] ", "[job stderr] a line"]
+
+    play(scene)
+
+
+def test_the_last_lines_are_tried_again_twice_a_second_for_three_seconds(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
+        s.saagie.refuse = only_logs(lambda asked: web.Response(status=503) if asked.at > 60 else None)
+        assert await all_end([s.wait_for(1, stream_logs=True)])
+        assert 6 <= len([asked for asked in of_logs(s) if asked.at > 60]) <= 7
+
+    play(scene, debug=False, loop=TimelessLoop)
+
+
+def test_a_log_of_which_lines_are_promised_and_not_given_is_asked_for_at_each_look(play: Callable[..., None]) -> None:
+    async def scene(s: Scene) -> None:
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
+        s.saagie.refuse = only_logs(lambda _: web.json_response({"data": {"l0": {"count": 7, "content": []}}}))
+        assert await all_end([s.wait_for(1, stream_logs=True)])
+        assert len(of_logs(s)) <= len(s.saagie.looks)
+
+    play(scene)
+
+
 def test_a_log_that_saagie_cannot_give_is_told_of_once_and_shown_when_it_can(play: Callable[..., None]) -> None:
     def log_of(instance_id: str, at: float) -> list[tuple[str, str]]:
         if instance_id == instance(1) and at < 45:

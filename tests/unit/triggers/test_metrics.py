@@ -24,7 +24,7 @@ from airflow_provider_saagie.airflow_compat import triggerer_stats
 from airflow_provider_saagie.triggers.metrics import EVERY, Meter
 from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
 from tests.unit.triggers.skipping_loop import TimelessLoop, loop_at
-from tests.unit.triggers.small_saagie import row
+from tests.unit.triggers.small_saagie import Asked, row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -262,15 +262,20 @@ def test_requests_for_logs_are_counted_and_those_without_an_answer_among_the_err
     async def scene(s: Scene) -> None:
         s.saagie.tell = lambda _, at: row("RUNNING" if at < 100 else "SUCCEEDED", age=HOUR)
         s.saagie.log_of = lambda *_: [("STDOUT", "line")]
-        s.saagie.refuse = lambda asked: (
-            web.Response(status=503) if asked.operation == "watchLogs" and asked.at < 35 else None
-        )
+        unusable = [web.json_response({"data": None}), web.json_response({"data": ["junk"]})]
+
+        def refuse(asked: Asked) -> web.Response | None:
+            if asked.operation != "watchLogs" or asked.at >= 35:
+                return None
+            return unusable.pop() if unusable else web.Response(status=503)
+
+        s.saagie.refuse = refuse
         assert await all_end([s.wait_for(1, stream_logs=True)])
         await asyncio.sleep(0.1)
         assert backend.sum("requests") == len(s.saagie.asked) > len(s.saagie.looks)
         assert backend.sum("asked") == len(s.saagie.looks)
         refused = [asked for asked in s.saagie.asked if asked.operation == "watchLogs" and asked.at < 35]
-        assert backend.sum("errors") == len(refused) > 1
+        assert backend.sum("errors") == len(refused) > 2
 
     play(scene)
 
