@@ -10,7 +10,7 @@ import re
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import trustme
 
 from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.client.session import Session
+from airflow_provider_saagie.exceptions import SaagieApiError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +59,8 @@ class Peer:
                 return {"data": {"id": number, "name": str(number)}}
             instance_id = self._runs[number - 1]
             if found["do"] == "cancel/":
-                session.run(instances.stop(instance_id))
+                with suppress(SaagieApiError):  # it has ended by itself: dbt-cloud answers all the same
+                    session.run(instances.stop(instance_id))
             seen = session.run(instances.read_instance(instance_id))
             status = STATUS.get(seen.status, RUNNING) if seen else 20
             return {"data": {"id": number, "status": status, "run_steps": []}}

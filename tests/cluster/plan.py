@@ -253,6 +253,9 @@ SCENARIOS: dict[str, Callable[[int], Iterator[Case]]] = {
 }
 
 
+LONGER = frozenset({"frozen", "clears-of-the-dead"})  # scenarios whose instances last longer
+
+
 def by_turns(names: Sequence[str], seed: int) -> Iterator[Case]:
     """Choose cases of several scenarios, one of each after the other, without an end."""
     scenarios = {name: SCENARIOS[name](seed) for name in names}
