@@ -9,14 +9,20 @@ in trouble gives none.
 
 from __future__ import annotations
 
+import json
+import time
+
 import requests
+from urllib3.exceptions import HTTPError
 
 __all__ = ["ApiServer"]
 
 PAGES = ("/api/v2/monitor/health", "/execution/health")
 """Pages that need no login. Only the first one looks at the database; a server of the execution API alone lacks it."""
 TIMEOUT = 1.5
-"""Seconds to connect, and to wait for the answer: Airflow sends SIGKILL after five."""
+"""Seconds to connect, to wait for the answer, and for all of a page to come: Airflow sends SIGKILL after five."""
+LIMIT = 20_000
+"""Bytes of a page that are read: a health page has some hundred."""
 
 
 class ApiServer:
@@ -29,10 +35,14 @@ class ApiServer:
         self._url = url
         self._was_well = False
 
-    def get_known(self) -> None:
-        """Find out once that the server answers from here: where it never did, its silence means nothing."""
+    def get_known(self) -> bool:
+        """Find out that the server answers from here: where it never did, its silence means nothing.
+
+        :return: whether that is settled; else it may be asked for again later.
+        """
         if not self._was_well and self._url is not None:
             self._was_well = _trouble(self._url) is None
+        return self._was_well or self._url is None
 
     def trouble(self) -> str | None:
         """Say what is wrong with a server that was well before; None where nothing is.
@@ -45,21 +55,36 @@ class ApiServer:
 def _trouble(url: str) -> str | None:
     for page in PAGES:
         try:
-            answer = requests.get(url + page, timeout=TIMEOUT, allow_redirects=False)
+            with requests.get(url + page, timeout=TIMEOUT, allow_redirects=False, stream=True) as answer:
+                status = answer.status_code
+                text = _text(answer) if status == 200 else b""
         except requests.exceptions.SSLError:  # it answered; the supervisor has certificates of its own
             return None
-        except requests.RequestException as error:
+        # requests lets some errors through as they are, such as a REQUESTS_CA_BUNDLE or a proxy that is none.
+        except (OSError, ValueError, AssertionError, HTTPError) as error:
             return f"can't be reached ({type(error).__name__})"
-        if answer.status_code == 404:
+        if status == 404:
             continue
-        if answer.status_code >= 500:
-            return f"answers {answer.status_code}"
-        return "can't reach its database" if _says_unhealthy(answer) else None
+        if status >= 500:
+            return f"answers {status}"
+        return "can't reach its database" if _says_unhealthy(text) else None
     return None
 
 
-def _says_unhealthy(answer: requests.Response) -> bool:
+def _text(answer: requests.Response) -> bytes:
+    """Read a page as it comes in: a time limit of requests is for each piece of it, however small."""
+    text, until = bytearray(), time.monotonic() + TIMEOUT
+    for piece in answer.iter_content(1):
+        text += piece
+        if len(text) > LIMIT:
+            break
+        if time.monotonic() > until:
+            raise requests.ReadTimeout
+    return bytes(text)
+
+
+def _says_unhealthy(text: bytes) -> bool:
     try:
-        return bool(answer.json()["metadatabase"]["status"] == "unhealthy")
+        return bool(json.loads(text)["metadatabase"]["status"] == "unhealthy")
     except (ValueError, LookupError, TypeError):  # some other page
         return False

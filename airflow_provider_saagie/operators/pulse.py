@@ -22,6 +22,8 @@ __all__ = ["Pulse", "beating"]
 
 TICK = 1.0
 """Seconds between two beats."""
+ASKED_AGAIN = 60.0
+"""Seconds until what could not be settled is tried again."""
 ROUND_TRIP = 20.0
 """Seconds that a heartbeat of the supervisor, and the signal that its refusal brings, may take."""
 
@@ -74,10 +76,11 @@ class Pulse:
 
 
 @contextmanager
-def beating(also: Callable[[], None]) -> Iterator[Pulse]:
+def beating(also: Callable[[], bool]) -> Iterator[Pulse]:
     """Watch over this process and its supervisor for the length of a block, in a thread that ends with it.
 
-    :param also: done once in that thread, where the block lasts for a second.
+    :param also: done beside it, where the block lasts for a second, and again each minute until it gives True. It has
+        a thread of its own: a beat that waited for it would be taken for a process that stood still.
     """
     patience = conf.getfloat("scheduler", "task_instance_heartbeat_timeout", fallback=300.0)
     interval = conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0)
@@ -91,12 +94,16 @@ def beating(also: Callable[[], None]) -> Iterator[Pulse]:
     over = threading.Event()
 
     def beat() -> None:
-        if not over.wait(TICK):
-            also()
         while not over.wait(TICK):
             pulse.tick()
 
+    def find_out() -> None:
+        pause = TICK
+        while not over.wait(pause) and not also():
+            pause = ASKED_AGAIN
+
     threading.Thread(target=beat, name="saagie-pulse", daemon=True).start()
+    threading.Thread(target=find_out, name="saagie-api-server", daemon=True).start()
     try:
         yield pulse
     finally:

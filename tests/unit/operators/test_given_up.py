@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,7 +17,7 @@ import pytest
 from airflow_provider_saagie import airflow_compat
 from airflow_provider_saagie.airflow_health import ApiServer
 from airflow_provider_saagie.client import instances
-from airflow_provider_saagie.operators import given_up
+from airflow_provider_saagie.operators import given_up, pulse
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
 from tests.tls_server import Authority
 
@@ -168,6 +168,95 @@ def test_the_servers_address_is_the_one_that_executors_use(
     executors = pytest.importorskip("airflow.executors.base_executor")
     if hasattr(executors, "get_execution_api_server_url"):  # since Airflow 3.2
         assert f"{url}/execution/" == executors.get_execution_api_server_url()
+
+
+@contextmanager
+def dripping() -> Iterator[str]:
+    """A server whose page never ends, and comes byte by byte."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            while not over.wait(0.2):
+                self.wfile.write(b" ")
+
+        def log_message(self, *_: object) -> None:
+            """Say nothing."""
+
+        def handle(self) -> None:
+            with suppress(ConnectionError):
+                super().handle()
+
+    over = threading.Event()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        over.set()
+        server.shutdown()
+
+
+def test_a_page_that_comes_byte_by_byte_is_not_waited_for_for_long() -> None:
+    with serving(WHOLE) as airflow, dripping() as url:
+        server = ApiServer(airflow.url)
+        server.get_known()
+        server._url = url
+        began = time.monotonic()
+        assert server.trouble() == "can't be reached (ReadTimeout)"
+        assert time.monotonic() - began < 3
+
+
+def test_of_a_page_without_end_no_more_is_read_than_a_health_page_has() -> None:
+    with serving({HEALTH: (200, " " * 5_000_000)}) as airflow:
+        server = ApiServer(airflow.url)
+        assert server.get_known()
+        assert server.trouble() is None
+
+
+def test_a_bundle_of_certificates_that_is_missing_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")  # Airflow's own client does not read it
+    server = ApiServer("https://localhost:1")
+    assert not server.get_known()
+
+
+def test_a_proxy_that_is_none_is_no_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "ftp://proxy.example")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert not ApiServer("http://airflow.example").get_known()
+
+
+def test_a_question_that_hangs_is_not_taken_for_a_process_that_stood_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT", "3")
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "0.5")
+    monkeypatch.setattr(pulse, "TICK", 0.1)
+    asked, over = threading.Event(), threading.Event()
+
+    def hang() -> bool:
+        asked.set()
+        return over.wait(60)
+
+    with pulse.beating(hang) as beats:
+        assert asked.wait(10)
+        assert not over.wait(3)
+        assert beats.stillness() == 0
+        over.set()
+
+
+def test_a_server_that_was_in_trouble_as_the_task_began_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pulse, "TICK", 0.1)
+    monkeypatch.setattr(pulse, "ASKED_AGAIN", 0.1)
+    with serving({HEALTH: (503, "busy")}) as airflow:
+        server = ApiServer(airflow.url)
+        with pulse.beating(server.get_known):
+            for _ in range(100):
+                if len(airflow.asked) >= 2:
+                    airflow.pages[HEALTH] = WELL
+                if server._was_well:
+                    break
+                time.sleep(0.1)
+            airflow.pages[HEALTH] = NO_DATABASE
+            assert server.trouble() == "can't reach its database"
 
 
 def test_a_task_that_lasts_learns_where_the_server_is(monkeypatch: pytest.MonkeyPatch) -> None:
