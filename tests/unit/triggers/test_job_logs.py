@@ -225,11 +225,13 @@ def test_two_logs_of_which_a_request_may_not_ask_are_asked_for_apart(
         waiting = [s.wait_for(n, stream_logs=True) for n in (1, 2)]
         await asyncio.sleep(25)
         assert [one.log.lines for one in waiting] == [["[job] line"]] * 2
+        together, apart, *_ = of_logs(s)
+        assert apart.at - together.at < 1  # not only at the next look
         assert len([asked for asked in of_logs(s) if len(asked.ids) > 1]) == 1  # the size that worked is remembered
         assert await all_end(waiting)
         assert [one.log.lines for one in waiting] == [["[job] line", "[job stderr] last"]] * 2
 
-    play(scene)
+    play(scene, loop=TimelessLoop)
 
 
 def test_the_last_lines_are_tried_again_where_saagie_is_busy_for_a_moment(play: Callable[..., None]) -> None:
