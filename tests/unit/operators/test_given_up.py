@@ -264,8 +264,8 @@ def test_a_task_that_lasts_learns_where_the_server_is(monkeypatch: pytest.Monkey
         monkeypatch.setattr(airflow_compat, "api_server_url", lambda: airflow.url)
         with given_up.watching(is_retried=True) as signs:
             assert signs is not None
-            for _ in range(50):
-                if airflow.asked:
+            for _ in range(200):
+                if signs.api_server._was_well:  # asked is before the answer is there
                     break
                 time.sleep(0.1)
             assert (signs.stood_still(), signs.heartbeats_fail()) == (None, None)
