@@ -251,7 +251,12 @@ def _scene(
 
 
 def clock_ahead(seconds: int, folder: Path) -> dict[str, str]:
-    """Give the environment in which a process sees another time of day; needs a C compiler."""
+    """Give the environment in which a process sees another time of day; needs a C compiler.
+
+    :raises StackError: where there is none.
+    """
+    if shutil.which("cc") is None:
+        raise StackError("Another time of day needs a C compiler, such as Debian's package gcc has: `cc` is not there.")
     library = folder / "clock_ahead.so"
     source = Path(__file__).with_name("clock_ahead.c")
     subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", str(library), str(source)], check=True)

@@ -38,17 +38,20 @@ class Airflow:
 
     :param pages: status and text by path; another path is not found.
     :param asked: the paths that were asked for.
+    :param logins: what was sent with each to log in.
     """
 
     url: str
     pages: dict[str, tuple[int, str]]
     asked: list[str] = field(default_factory=list)
+    logins: list[str | None] = field(default_factory=list)
 
 
 @contextmanager
 def serving(pages: dict[str, tuple[int, str]]) -> Iterator[Airflow]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
+            found.logins.append(self.headers["Authorization"])
             found.asked.append(self.path)
             status, text = found.pages.get(self.path, (404, ""))
             self.send_response(status)
@@ -90,6 +93,14 @@ def test_what_its_health_pages_say(
         server.get_known()
         airflow.pages.update(change)
         assert server.trouble() == trouble
+
+
+def test_nobody_is_logged_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password secret")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with serving(WHOLE) as airflow:
+        ApiServer(airflow.url).get_known()
+        assert airflow.logins == [None]
 
 
 def test_one_that_is_gone() -> None:
