@@ -29,7 +29,13 @@ SOONEST_EVENT = 6.0
 """Seconds after a deferral before which no event is told: the scheduler has to hear of the deferral first."""
 LOG_LAG = 1.0
 """Seconds within which the triggerer has read a line that a trigger has logged, also where it is busy."""
-WHAT_HAPPENED = {"failed": "marked failed", "success": "marked success", "removed": "removed"}
+WHAT_HAPPENED = {
+    "failed": "was marked failed",
+    "success": "was marked success",
+    "removed": "was removed",
+    None: "was cleared",
+}
+"""What users did to a task that no longer waits, by its state."""
 
 
 class SaagieJobInstanceTrigger(BaseTrigger):
@@ -213,8 +219,8 @@ class SaagieJobInstanceTrigger(BaseTrigger):
             line = "Not stopping the job instance %s: its task is still deferred."
             await asyncio.to_thread(self.log.info, line, self.instance_id)
             return
-        what = WHAT_HAPPENED.get(state or "", "cleared")
-        why = f"Stopping the job instance {self.instance_id} because the task was {what}."
+        what = WHAT_HAPPENED.get(state, f"is {state}: it was cleared, or resumed elsewhere")
+        why = f"Stopping the job instance {self.instance_id}, unless it has ended, because the task {what}."
         await watcher.stop(self.saagie_conn_id, self._waiter(), why=why)
 
 

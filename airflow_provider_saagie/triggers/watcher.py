@@ -13,10 +13,14 @@ from weakref import WeakKeyDictionary
 
 from airflow_provider_saagie import job_log
 from airflow_provider_saagie.client import instances
+from airflow_provider_saagie.client.instances import JobInstance
+from airflow_provider_saagie.client.status import is_final
 from airflow_provider_saagie.exceptions import SaagieError
+from airflow_provider_saagie.triggers import rounds
 from airflow_provider_saagie.triggers.job_feed import JobFeed
 from airflow_provider_saagie.triggers.metrics import Meter
 from airflow_provider_saagie.triggers.poller import Poller
+from airflow_provider_saagie.triggers.questions import INSTANCES
 from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay, Verdict, Waiter
 
 if TYPE_CHECKING:
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["detached", "following", "stop", "wait"]
 
 LAST_LOOK = 3.0
-"""Seconds that the last look at a deadline may take."""
+"""Seconds that the last look at a deadline, or before a stop, may take."""
 STOP_LIMIT = 10.0
 """Seconds that a stop may take, once it is its turn."""
 LAST_LINES = 3.0
@@ -133,6 +137,9 @@ async def following(conn_id: str, feed: JobFeed) -> AsyncIterator[Connection]:
 async def stop(conn_id: str, waiter: Waiter, *, why: str) -> None:
     """Ask for an instance to be stopped, once, over the watcher's connections; a failure is only logged.
 
+    One that has ended already is left in peace: a triggerer that was slow or stood still is told late that a trigger is
+    no longer its own, when another one has seen the end and the task has gone on.
+
     :param conn_id: the connection's id in Airflow.
     :param waiter: whose instance, and whose log.
     :param why: is logged first, but not waited for: the log may take no line for now.
@@ -144,8 +151,12 @@ async def stop(conn_id: str, waiter: Waiter, *, why: str) -> None:
         try:
             async with connection.stopping, asyncio.timeout(STOP_LIMIT):
                 session = await connection.session()
-                await session.run(instances.stop(waiter.instance_id))
-            level, line = logging.INFO, "Saagie was asked to stop it."
+                if await _has_ended(connection, waiter):
+                    line = "It has ended already: there is nothing to stop."
+                else:
+                    await session.run(instances.stop(waiter.instance_id))
+                    line = "Saagie was asked to stop it."
+            level = logging.INFO
         except (SaagieError, TimeoutError) as error:
             problem = connection.problem
             late = problem.error if problem else f"Saagie did not answer within {STOP_LIMIT:.0f} s"
@@ -155,6 +166,18 @@ async def stop(conn_id: str, waiter: Waiter, *, why: str) -> None:
         finally:
             connection.stops_under_way -= 1
         await teller.told([(waiter, level, line)])
+
+
+async def _has_ended(connection: Connection, waiter: Waiter) -> bool:
+    """Look at an instance once; where that does not tell, it has not ended."""
+    try:
+        async with asyncio.timeout(LAST_LOOK):
+            outcome = await connection.send(INSTANCES.operation, INSTANCES.text(1), INSTANCES.variables([waiter]))
+    except TimeoutError:
+        return False
+    reading = rounds.read(outcome, INSTANCES, [None], connection.settings)
+    row = reading.rows[0] if isinstance(reading, rounds.Rows) else None
+    return isinstance(row, JobInstance) and is_final(row.status)
 
 
 def detached(work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:

@@ -184,14 +184,19 @@ def kill(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[SmallSaagie, Re
 @TELLS_OF_KILLS
 @pytest.mark.parametrize(
     ("state", "words"),
-    [("failed", "marked failed"), ("success", "marked success"), (None, "cleared"), ("running", "cleared")],
+    [
+        ("failed", "was marked failed"),
+        ("success", "was marked success"),
+        (None, "was cleared"),
+        ("running", "is running: it was cleared, or resumed elsewhere"),
+    ],
 )
 def test_an_owned_instance_is_stopped_when_a_user_ends_the_task(
     kill: Callable[..., tuple[SmallSaagie, Recorded]], state: str | None, words: str
 ) -> None:
     saagie, one = kill(Supervisor(state), owned=True)
     assert saagie.stopped == [instance(1)]
-    assert one.recorder.lines[0].endswith(f"because the task was {words}.")
+    assert one.recorder.lines[0].endswith(f"because the task {words}.")
     assert one.recorder.lines[1:] == ["Saagie was asked to stop it."]
 
 
@@ -228,6 +233,44 @@ def test_nothing_is_stopped_while_the_task_is_still_deferred(
     saagie, one = kill(Supervisor("deferred"), owned=True)
     assert saagie.stopped == []
     assert "still deferred" in one.recorder.lines[0]
+
+
+@TELLS_OF_KILLS
+@pytest.mark.parametrize("state", ["scheduled", "success"])
+def test_no_stop_is_asked_for_where_the_instance_has_ended(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    """Another triggerer has seen the end, and Airflow tells this one late that the trigger is no longer its own."""
+
+    async def scene() -> Recorded:
+        async with small_saagie() as saagie:
+            saagie.tell = lambda *_: row("SUCCEEDED")
+            monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(state), raising=False)
+            one = Recorded(saagie_conn_id=connection(saagie.url, monkeypatch), instance_id=instance(1), owned=True)
+            await one.on_kill()
+            assert saagie.stopped == []
+            return one
+
+    lines = asyncio.run(scene(), debug=True).recorder.lines
+    assert lines[1:] == ["It has ended already: there is nothing to stop."]
+
+
+@TELLS_OF_KILLS
+@pytest.mark.parametrize("answer", ["refused", "hangs"])
+def test_a_stop_is_asked_for_also_where_nobody_can_say_whether_the_instance_has_ended(
+    monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    async def scene() -> None:
+        async with small_saagie() as saagie:
+            if answer == "hangs":
+                monkeypatch.setattr(watcher, "LAST_LOOK", 0.3)
+                saagie.latency = 0.6
+            else:
+                saagie.tell = lambda *_: None
+            monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor("failed"), raising=False)
+            one = Recorded(saagie_conn_id=connection(saagie.url, monkeypatch), instance_id=instance(1), owned=True)
+            await one.on_kill()
+            assert saagie.stopped == [instance(1)]
+
+    asyncio.run(scene(), debug=True)
 
 
 @TELLS_OF_KILLS
