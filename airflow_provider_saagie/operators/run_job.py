@@ -44,8 +44,8 @@ class SaagieRunJobOperator(SaagieTask):
     The job is named by ``job_id``, by ``job_name`` and ``project_name``, or by ``job_alias`` and ``project_id``.
     Saagie's ``runJob`` takes no parameters: what a run shall work on is told by the job's own settings.
 
-    A job is submitted once, whatever dies: a retry takes up the instance of the earlier try, or ends with it where it
-    has succeeded meanwhile; a clear stops it and runs the job again. The docs have the whole table.
+    On Airflow 3.3 a job is submitted once: a retry takes up the instance of the earlier try, or ends with it where it
+    has succeeded meanwhile; a clear stops it and runs the job again. The docs have the whole table, and its limits.
 
     The task returns the instance's id. XComs: ``job_id``, ``instance_status``, ``instance_url``, and ``outputs``, the
     variables that the job hands on (passwords left out).
