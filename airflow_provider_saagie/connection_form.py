@@ -63,7 +63,7 @@ EXTRA_FIELDS = (
     FormField(
         "timeout",
         "Timeout (seconds)",
-        "How long to wait for a connection, and for the next bytes of an answer.",
+        "How long to wait for the next bytes of an answer, and for a connection (10 s at most).",
         type="number",
         default=30,
         minimum=1,

@@ -90,7 +90,7 @@ class Meter:
             try:
                 self._report(watched, now, with_line=is_time)
             except Exception as error:  # noqa: BLE001 - whatever is wrong with a report, the watching goes on
-                log.warning("The Saagie watcher of %s could not report: %s", self.conn_id, error)
+                log.warning("The Saagie watcher of %s could not report: %r", self.conn_id, error)
 
     def _report(self, watched: int, now: float, *, with_line: bool) -> None:
         stats = airflow_compat.triggerer_stats()
@@ -127,4 +127,4 @@ def _send(stats: Any, conn_id: str, watched: int, done: Figures) -> None:
                 stats.incr(f"saagie.watcher.{name}", count, tags=tags)
         stats.timing("saagie.watcher.lag", timedelta(seconds=done.lag), tags=tags)
     except Exception as error:  # noqa: BLE001 - whatever a backend raises, the watching goes on
-        log.warning("Airflow's stats took no metrics of the Saagie watcher: %s", error)
+        log.warning("Airflow's stats took no metrics of the Saagie watcher: %r", error)

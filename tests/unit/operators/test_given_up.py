@@ -56,7 +56,8 @@ def serving(pages: dict[str, tuple[int, str]]) -> Iterator[Airflow]:
             status, text = found.pages.get(self.path, (404, ""))
             self.send_response(status)
             self.end_headers()
-            self.wfile.write(text.encode())
+            with suppress(ConnectionError):  # of a long page not all is read
+                self.wfile.write(text.encode())
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

@@ -152,7 +152,7 @@ def test_a_log_that_takes_no_line_costs_no_metric(backend: Backend) -> None:
 def test_a_report_that_fails_ends_nothing_and_is_no_more_due(backend: Backend, lines: Callable[[], list[str]]) -> None:
     meter = Meter("acme", 0.0)
     meter.report(1, EVERY)  # in no loop, so that there is no thread to be had
-    assert lines() == ["The Saagie watcher of acme could not report: no running event loop"]
+    assert lines() == ["The Saagie watcher of acme could not report: RuntimeError('no running event loop')"]
     meter.report(1, EVERY + 1)
     assert len(lines()) == 1
     assert backend.got == []
