@@ -1,8 +1,9 @@
-"""Long absences: Saagie, the database, a triggerer or the API server is away, or a password changes, while many wait.
+"""Long absences: a part of Airflow, the database or Saagie is away, or a password changes, while many wait.
 
 By hand: `.venv/bin/python -m tests.cluster.absences saagie --seconds 600`. 200 deferred tasks wait (they are written
 into the database as they are while they wait), and a few that were really started wait in triggerers and in workers.
-Then somebody is away. The exit code is 1 where a task did not end well with one instance, or an instance was stopped.
+Then somebody is away. The exit code is 1 where a task did not end well with one instance, an instance was stopped, or a
+secret was found.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +31,7 @@ from tests.cluster import thousand
 from tests.cluster.accounts import TaskEnd, balance
 from tests.cluster.chaos import FOLDER, say
 from tests.cluster.scene import Scene, scene
+from tests.cluster.secret_hunt import hunt
 from tests.cluster.striker import send_signal
 from tests.cluster.thousand import family_of, until
 
@@ -100,6 +103,18 @@ def triggerer(found: Scene, seconds: float) -> None:
         say(f"the crowd waits in {dict(thousand.holders(found, RUN))}")
 
 
+def scheduler(found: Scene, seconds: float) -> None:
+    """Kill one scheduler; have both stand still, while instances end; then each alone, past its health threshold."""
+    send_signal(family_of(found, cluster_layout.SCHEDULERS[0]), signal.SIGKILL)
+    say(f"{cluster_layout.SCHEDULERS[0]} was killed")
+    time.sleep(AWAKE)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda name: stand_still(found, name, seconds), cluster_layout.SCHEDULERS))
+    live(found, range(LIVE + 1, 2 * LIVE + 1))
+    for name in cluster_layout.SCHEDULERS:
+        stand_still(found, name, seconds / 2)
+
+
 def api_server(found: Scene, seconds: float) -> None:
     """Have Airflow's API server say nothing."""
     stand_still(found, "airflow-api-server", seconds)
@@ -110,6 +125,7 @@ ABSENCES = {
     "password": Absence(60, password, lambda seconds: seconds + 100),
     "database": Absence(60, database, lambda _: 50),
     "triggerer": Absence(120, triggerer, lambda seconds: 2 * (seconds + AWAKE) + 60),
+    "scheduler": Absence(90, scheduler, lambda seconds: seconds + 30),
     "api-server": Absence(180, api_server, lambda seconds: seconds + 60),
 }
 
@@ -155,6 +171,7 @@ def run(name: str, seconds: float | None, folder: Path) -> bool:
     job_seconds = round(absence.job_seconds(seconds))
     JOBS.clear()
     with scene(folder, job_seconds=job_seconds, saagie_keeps_password=name == "password") as found:
+        first_password = found.stack.wishes.saagie_password
         live(found, range(1, LIVE + 1))
         until("the live ones wait", lambda: waiting(found) == LIVE)
         requests.delete(f"{found.saagie.url}/emulator/faults", timeout=10).raise_for_status()
@@ -170,7 +187,9 @@ def run(name: str, seconds: float | None, folder: Path) -> bool:
             thousand.open_pool(found)
         until("all have ended", lambda: over(found), PATIENCE, every=5, shown=lambda: told(found))
         time.sleep(5)
-        return balanced(found, crowd)
+        secrets = hunt(found, first_password)
+        say(f"Secrets found: {secrets or 'none'}")
+        return balanced(found, crowd) and not secrets
 
 
 def waiting(found: Scene) -> int:

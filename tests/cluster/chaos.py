@@ -73,6 +73,7 @@ def main() -> int:
     given = parser.parse_args()
     cases = plan.by_turns(given.scenario, given.seed)
     job_seconds = plan.FROZEN_JOB_SECONDS if plan.LONGER & set(given.scenario) else JOB_SECONDS
+    secrets: list[str] = []
     began = time.monotonic()
     try:
         with (
@@ -94,14 +95,15 @@ def main() -> int:
                     f' --at-once {given.at_once}{f" --skew {given.skew}" if given.skew else ""}"`, {took:.0f} minutes'
                 )
                 sys.stdout.write(report.write(striker.records, given.folder, told))
-            say(f"Secrets found: {hunt(found) or 'none'}")
+            secrets = hunt(found)
+            say(f"Secrets found: {secrets or 'none'}")
     except KeyboardInterrupt:
         say("Interrupted; everything was stopped.")
         return 130
     except StackError as error:
         say(str(error))
         return 1
-    return 1 if any(record.findings for record in striker.records) else 0
+    return 1 if secrets or any(record.findings for record in striker.records) else 0
 
 
 if __name__ == "__main__":

@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name"
 
 
-def hunt(scene: Scene) -> list[str]:
+def hunt(scene: Scene, *earlier: str) -> list[str]:
     """Look for the password of the local Saagie, and for tokens, in all of a cluster's logs and tables.
 
     XComs, rendered templates, trigger rows and task states are tables.
 
+    :param earlier: passwords that it had before.
     :return: where one was found.
     """
-    secrets = _secrets(scene)
+    secrets = {*_secrets(scene), *(password.encode() for password in earlier)}
     found = []
     for file in [*scene.folder.glob("logs/*.log"), *scene.folder.glob("airflow/logs/**/*.log")]:
         # The local Saagie says at its start what to put into a connection, where it has made the password itself.
