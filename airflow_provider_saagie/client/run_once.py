@@ -110,9 +110,19 @@ def run_once(
         yield Pause(LOOK)  # the platform may know it again: it is read once more before it is given up
         instance = yield from instances.read_twice(str(stored.instance_id))
     do = submit.decide(stored, instance, this_try, job_id=job.id, now=side.now(), stop_on_kill=wishes.stop_on_kill)
+    own = None
     if stored:
-        _tell(do, stored, instance, this_try, side)
+        what_this_is = _WHAT_THIS_IS[submit.since(stored, this_try)]
+        _tell(do, stored, instance, what_this_is, side)
+        takes_time = do is not Do.SUBMIT
         mine = replace(stored, tried_by=this_try)
+        if do is Do.SEARCH and (adopted := (yield from _search(mine, wishes, side))):
+            mine, instance = adopted
+            # As if its id had been stored: what was stopped or has failed meanwhile is no end of this try's.
+            do = submit.decide(
+                mine, instance, this_try, job_id=job.id, now=side.now(), stop_on_kill=wishes.stop_on_kill
+            )
+            _tell(do, mine, instance, what_this_is, side)
         match do:
             case Do.ATTACH:
                 side.remember(mine)
@@ -121,19 +131,17 @@ def run_once(
                 return Taken(mine, instance.status if instance else None, has_ended=True)
             case Do.FAIL_AS_GONE:
                 raise SaagieInstanceGone(
-                    f"The platform no longer has the instance {stored.instance_id}, which an earlier try of this task "
-                    f"started: it was deleted ({side.link(str(stored.instance_id))}). The job is not run again by "
+                    f"The platform no longer has the instance {mine.instance_id}, which an earlier try of this task "
+                    f"started: it was deleted ({side.link(str(mine.instance_id))}). The job is not run again by "
                     "itself, since nobody knows how it ended; clear the task to run it."
                 )
             case Do.STOP_THEN_SUBMIT | Do.WAIT_THEN_SUBMIT:
-                yield from _see_its_end(str(stored.instance_id), wishes, side, stop=do is Do.STOP_THEN_SUBMIT)
-            case Do.SEARCH | Do.SEARCH_TO_STOP:
-                taken = yield from _search(mine, wishes, side, to_stop=do is Do.SEARCH_TO_STOP)
-                if taken:
-                    return taken
-        if do is not Do.SUBMIT:  # that took its time: others may have run the job meanwhile
+                yield from _see_its_end(str(mine.instance_id), wishes, side, stop=do is Do.STOP_THEN_SUBMIT)
+            case Do.SEARCH_TO_STOP:
+                yield from _clear_away(mine, wishes, side)
+        if takes_time:  # others may have run the job meanwhile
             job = yield from definitions.read_summary(job.id)
-    own = stored.instance_id if stored and stored.owned else None
+        own = mine.instance_id if mine.owned else None
     return (yield from _start(job, own, this_try, wishes, side))
 
 
@@ -145,7 +153,7 @@ def clear_away_lost(intent: Submission, wishes: Wishes, side: TaskSide) -> Steps
     :param side: the task's memory, clock and links.
     :raises SaagieWaitTimeout: where it does not end within ``stop_timeout``.
     """
-    yield from _search(intent, replace(wishes, on_lost_submit="adopt"), side, to_stop=True)
+    yield from _clear_away(intent, replace(wishes, on_lost_submit="adopt"), side)
 
 
 def _start(job: JobSummary, own: str | None, this_try: TheTry, wishes: Wishes, side: TaskSide) -> Steps[Taken]:
@@ -162,9 +170,9 @@ def _start(job: JobSummary, own: str | None, this_try: TheTry, wishes: Wishes, s
                 raise
             lost = error
             log.warning("The answer to runJob was lost, so that an instance may have been started. %s", error)
-            taken = yield from _search(intents[-1], wishes, side)
-            if taken:
-                return taken
+            adopted = yield from _search(intents[-1], wishes, side)
+            if adopted:
+                return Taken(adopted[0], adopted[1].status)
             job = yield from definitions.read_summary(job.id)
             continue
         mine = replace(intents[-1], instance_id=str(started["runJob"]["id"]))
@@ -194,34 +202,37 @@ def _writer(intents: list[Submission], job: JobSummary, this_try: TheTry, side: 
     return write
 
 
-def _search(intent: Submission, wishes: Wishes, side: TaskSide, *, to_stop: bool = False) -> Steps[Taken | None]:
-    """Look for what a lost ``runJob`` has started, once it must have shown up.
-
-    :return: what is adopted; None where a new one is to be started.
-    """
+def _look_for(intent: Submission, wishes: Wishes, side: TaskSide) -> Steps[list[JobInstance]]:
+    """Look for what a lost ``runJob`` has started, once it must have shown up."""
     longest = submit.FRESH + intent.time_limit + intent.doubt
     left = min(submit.search_over_at(intent) - side.now(), longest)
     if left > 0 and wishes.on_lost_submit != "submit":
         log.info("Waiting %.0f s, until an instance that was started would have shown up.", left)
         yield Pause(left)
     newer = yield from instances.list_newer(intent.job_id, intent.last_number)
-    found = submit.candidates(intent, newer, side.login)
-    if to_stop:
-        yield from _clear_away(found, wishes, side)
-        return None
+    return submit.candidates(intent, newer, side.login)
+
+
+def _search(intent: Submission, wishes: Wishes, side: TaskSide) -> Steps[tuple[Submission, JobInstance] | None]:
+    """Adopt what a lost ``runJob`` has started.
+
+    :return: what is stored now, and its instance; None where a new one is to be started.
+    """
+    found = yield from _look_for(intent, wishes, side)
     chosen = submit.resolve(found, wishes.on_lost_submit)
     if isinstance(chosen, JobInstance):
         mine = replace(intent, instance_id=chosen.id, owned=True)
         side.remember(mine)
         log.info("Found the instance that was started, and adopted it: %s", side.link(chosen.id))
-        return Taken(mine, chosen.status)
+        return mine, chosen
     if chosen is None:
         _raise_doubt(found, side)
     log.info("Nothing was started then." if not found else f"Not looking at {len(found)} that may be: as told.")
     return None
 
 
-def _clear_away(found: Sequence[JobInstance], wishes: Wishes, side: TaskSide) -> Steps[None]:
+def _clear_away(intent: Submission, wishes: Wishes, side: TaskSide) -> Steps[None]:
+    found = yield from _look_for(intent, wishes, side)
     on_their_way = [instance for instance in found if submit.is_on_its_way(instance)]
     if len(found) == 1 and on_their_way:
         yield from _see_its_end(found[0].id, wishes, side, stop=wishes.stop_on_kill)
@@ -317,8 +328,7 @@ _WHAT_THIS_IS = {
 }
 
 
-def _tell(do: Do, stored: Submission, instance: JobInstance | None, this_try: TheTry, side: TaskSide) -> None:
-    what = _WHAT_THIS_IS[submit.since(stored, this_try)]
+def _tell(do: Do, stored: Submission, instance: JobInstance | None, what: str, side: TaskSide) -> None:
     if stored.instance_id is None:
         log.info("%s, and what came of the earlier try's runJob is not known.", what)
     elif do in _TOLD:

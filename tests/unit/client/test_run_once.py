@@ -218,6 +218,32 @@ def test_a_worker_that_dies_between_the_answer_and_the_storing_loses_nothing() -
     assert len(ours(task)) == 1
 
 
+@pytest.mark.parametrize("cleared_beside", [False, True])
+@pytest.mark.parametrize("status", ["SUCCEEDED", "FAILED", "KILLED", "KILLING"])
+def test_what_a_dead_try_has_started_and_was_ended_meanwhile_is_no_end_of_its_retry(
+    status: str, cleared_beside: bool
+) -> None:
+    """Such as by the try itself, which was told to end, stopped it, and died before it could store it."""
+    task = Task(SimulatedSaagie(fates=[replace(LOST, dies=True, ends_after=None)]))
+    task.dies()
+    (first,) = ours(task)
+    task.saagie.advance(2 * WAIT)
+    if status in ("SUCCEEDED", "FAILED"):
+        first.ends_after, first.ends_as = 5, status
+    else:
+        first.stopped_at = task.saagie.now - (0.5 if status == "KILLING" else 10)
+    assert first.status(task.saagie.now) == status
+    if cleared_beside:
+        task.clear_a_sibling()
+    taken = task.attempt()
+    if status == "SUCCEEDED":
+        assert (taken.submission.instance_id, taken.has_ended) == (first.id, True)
+        return
+    assert taken.is_new
+    second = ours(task)[1]
+    assert first.status(second.created) in ("FAILED", "KILLED")
+
+
 def test_several_that_may_be_it_are_an_error_that_lists_them() -> None:
     task = Task(SimulatedSaagie(fates=[LOST]))
     task.saagie.later(3, lambda: task.saagie.start() and None)
@@ -416,6 +442,7 @@ def test_any_history_keeps_the_promise(history: list[Chapter]) -> None:
             saagie.later(chapter.person_starts_after, lambda: saagie.start("a.person") and None)
         saagie.fates, saagie.dies_at = list(chapter.fates), chapter.dies_at
         task.clock_is_off, task.forgets = chapter.clock_is_off, chapter.forgets
+        runs = saagie.runs
         try:
             taken = task.attempt()
         except WorkerDied:
@@ -428,6 +455,8 @@ def test_any_history_keeps_the_promise(history: list[Chapter]) -> None:
         instance = next(one for one in saagie.instances if one.id == taken.submission.instance_id)
         assert instance.is_ours
         assert taken.submission.owned
+        if saagie.runs == runs:  # it is an earlier try's
+            assert instance.status(saagie.now) in ("RUNNING", "SUCCEEDED"), "ends with a bad end of an earlier try's"
         saagie.advance(chapter.waits)
         if chapter.person_stops_it:
             saagie.stop(instance.id)
