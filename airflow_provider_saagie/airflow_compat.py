@@ -17,6 +17,7 @@ __all__ = [
     "current_context",
     "is_another_try",
     "is_deferral_timeout",
+    "is_reschedule",
     "mask_locally",
     "store_for_ever",
     "supervisor_pid",
@@ -117,6 +118,14 @@ def is_deferral_timeout(error: BaseException) -> bool:
     Airflow's versions keep the class in different modules, and no public one has it.
     """
     return type(error).__name__ == "TaskDeferralTimeout"
+
+
+def is_reschedule(error: BaseException) -> bool:
+    """Say whether an error is no failure, but how a sensor with ``mode="reschedule"`` says when it looks again.
+
+    Airflow's versions keep the class in different modules, and no public one has it.
+    """
+    return type(error).__name__ == "AirflowRescheduleException"
 
 
 def is_another_try(context: Context, try_number: int | None) -> bool:

@@ -343,7 +343,7 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
                 raise
             raise AirflowSkipException(str(error)) from error
         except Exception as error:
-            if not self.never_fail:
+            if not self.never_fail or airflow_compat.is_reschedule(error):
                 raise
             raise AirflowSkipException(str(error)) from error
 

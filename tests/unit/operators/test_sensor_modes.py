@@ -141,6 +141,15 @@ def test_a_refused_login_is_no_reason_to_skip_softly(
     assert [type(error) for error in seen.raised] == ([SaagieAuthError] if state == "failed" else [])
 
 
+@in_each_mode
+def test_never_fail_is_no_reason_to_skip_what_is_still_on_its_way(
+    sense: Callable[..., Seen], make_job: Any, client: SaagieClient, mode: Any
+) -> None:
+    instance_id = client.jobs.run(make_job("import time\ntime.sleep(2)"))["runJob"]["id"]
+    seen = sense(instance_id=instance_id, never_fail=True, **mode)
+    assert (seen.result.state, seen.result.xcoms.get("return_value")) == ("success", instance_id)
+
+
 @in_both_modes
 def test_the_timeout_tells_the_times_and_stops_nothing(
     sense: Callable[..., Seen], make_job: Any, client: SaagieClient, mode: Any
