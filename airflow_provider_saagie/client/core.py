@@ -259,7 +259,7 @@ def retry_after(outcome: Refused) -> float | None:
         return float(value)
     try:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):  # no date, or one without a timezone
+    except (ValueError, TypeError, OverflowError):  # no date, one without a timezone, or one of the year 10^20
         return None
 
 
@@ -273,7 +273,7 @@ def clock_ahead(headers: Mapping[str, str], now: float) -> float | None:
     value = next((value for name, value in headers.items() if name.lower() == "date"), "")
     try:
         told = parsedate_to_datetime(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     # The header's second has begun up to a second ago.
     return told.timestamp() + 0.5 - now if told.tzinfo else None

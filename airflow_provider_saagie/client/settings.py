@@ -168,7 +168,9 @@ def _read_address(host: str | None, port: int | None, *, allow_http: bool) -> tu
             f"The connection's host {_without_credentials(text)!r} is no URL: "
             "it should look like https://acme-workspace.prod.saagie.io."
         )
-    if parts.username or parts.password:
+    found = _PLATFORM_IN_PATH.match(parts.path)
+    prefix = found["prefix"] if found else parts.path.rstrip("/")
+    if parts.username or parts.password or "@" in prefix:  # a slash in a password ends the part that should hold it
         raise SaagieValidationError(
             "The connection's host holds a login or a password: put them into the fields `login` and `password`."
         )
@@ -181,14 +183,12 @@ def _read_address(host: str | None, port: int | None, *, allow_http: bool) -> tu
     chosen_port = own_port or port
     if chosen_port == _USUAL_PORT[parts.scheme]:
         chosen_port = None
-    found = _PLATFORM_IN_PATH.match(parts.path)
-    prefix = found["prefix"] if found else parts.path.rstrip("/")
     netloc = f"{shown}:{chosen_port}" if chosen_port else shown
     return f"{parts.scheme}://{netloc}{prefix.rstrip('/')}", found["platform"] if found else None
 
 
 def _without_credentials(text: str) -> str:
-    return re.sub(r"//[^/@]*@", "//***@", text)
+    return re.sub(r"//.*@", "//***@", text)
 
 
 def _is_loopback(name: str) -> bool:

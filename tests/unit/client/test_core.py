@@ -125,9 +125,18 @@ def test_a_platform_that_asks_for_too_long_a_wait_is_not_waited_for() -> None:
     assert (outcome, slept) == (Refused(503, {"Retry-After": "3600"}), [])
 
 
-def test_garbled_retry_after_is_ignored() -> None:
-    _, slept = waits([Refused(503, {"Retry-After": "soon"}), Answer({})], retries=5)
+GARBLED = ["soon", "Mon, 01 Jan 2026 00:00:00", f"Mon, 01 Jan {10**20} 00:00:00 GMT"]
+
+
+@pytest.mark.parametrize("garbled", GARBLED)
+def test_garbled_retry_after_is_ignored(garbled: str) -> None:
+    _, slept = waits([Refused(503, {"Retry-After": garbled}), Answer({})], retries=5)
     assert 0 < slept[0] <= 1
+
+
+@pytest.mark.parametrize("garbled", GARBLED)
+def test_a_garbled_date_tells_nothing_of_the_platforms_clock(garbled: str) -> None:
+    assert core.clock_ahead({"Date": garbled}, 0.0) is None
 
 
 @given(st.integers(0, 8), st.lists(st.sampled_from([Refused(503), Broken(Fault.LOST), Answer({})]), min_size=9))

@@ -93,10 +93,17 @@ def test_blanks_around_a_realm_are_no_part_of_it() -> None:
 
 
 def test_credentials_in_the_address_are_refused_and_not_shown() -> None:
-    for host in ("https://me:hunter2@acme.io", "ftp://me:hunter2@acme.io"):
+    for host in (
+        "https://me:hunter2@acme.io",
+        "ftp://me:hunter2@acme.io",
+        "https://me:hun/ter2@acme.io",  # "hun" stands where a port would
+        "https://me@hun/ter2@acme.io",
+        "http://me:12/hunter2@acme.io/",
+        "me/hunter2@acme.io/projects/platform/6/",
+    ):
         with pytest.raises(SaagieValidationError) as caught:
             read(host)
-        assert "hunter2" not in str(caught.value)
+        assert "ter2" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
