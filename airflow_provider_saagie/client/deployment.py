@@ -78,6 +78,7 @@ def create(project_id: str, change: JobChange) -> Steps[dict[str, Any]]:
     :param change: the settings; where one is not given, the reference's default counts.
     :return: ``{"data": {"createJob": {…}}}``.
     :raises SaagieValidationError: before anything is sent, or after asking what the project has.
+    :raises SaagieOutcomeUnknown: where the answer was lost, or names no job.
     """
     project_id = checks.identifier("project_id", project_id)
     given = _with_defaults(change)
@@ -102,7 +103,9 @@ def create(project_id: str, change: JobChange) -> Steps[dict[str, Any]]:
     version["runtimeVersion"] = yield from check_runtime(technology_id, str(given.runtime_version))
     job |= {"category": category, "technology": {"id": technology_id}, "isStreaming": False, "doesUseGPU": False}
     data = yield Call("createJob", {"job": job, "jobVersion": version, "file": None}, upload)
-    return {"data": {"createJob": answers.changed(data, "createJob", operation="createJob")}}
+    made = answers.changed(data, "createJob", operation="createJob", kind=dict)
+    answers.changed(made, "id", operation="createJob", kind=str)
+    return {"data": {"createJob": made}}
 
 
 def upgrade(job_id: str, change: JobChange) -> Steps[dict[str, Any]]:

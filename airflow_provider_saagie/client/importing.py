@@ -7,7 +7,7 @@ import logging
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider_saagie.client import answers, checks
+from airflow_provider_saagie.client import checks
 from airflow_provider_saagie.client.definitions import find_by_name
 from airflow_provider_saagie.client.deployment import JobChange, create
 from airflow_provider_saagie.client.transfer import JOB_FILE
@@ -127,7 +127,7 @@ def make_job(project_id: str, change: JobChange) -> Steps[str]:
         if found is None:
             raise
         return found
-    return str(answers.needed(made, "data", "createJob", "id", operation="createJob"))
+    return str(made["data"]["createJob"]["id"])
 
 
 def _change_of(file: Path) -> JobChange:

@@ -36,7 +36,7 @@ class Fault(enum.Enum):
 
     @property
     def words(self) -> str:
-        """What happened, to stand behind "could not be reached: "."""
+        """What happened, to stand behind "could not be asked: "."""
         return self.value[1]
 
 

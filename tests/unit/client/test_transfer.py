@@ -11,8 +11,11 @@ import pytest
 
 from airflow_provider_saagie import exceptions as errors
 from airflow_provider_saagie.client import calls, transfer
+from airflow_provider_saagie.client.deployment import JobChange, create
+from airflow_provider_saagie.client.importing import make_job
 from airflow_provider_saagie.client.saagie import SaagieClient
 from tests.unit.client.conftest import settings_for
+from tests.unit.client.test_broken_answers import ID, drive
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -229,6 +232,24 @@ def test_files_of_any_name_come_back_by_export_and_import(client: Any, job: Any,
     described = json.loads((folder / "job.json").read_text())
     (folder / "job.json").write_text(json.dumps({**described, "name": f"odd {uuid.uuid4()}"}))
     assert client.jobs.import_from_json(job["project_id"], str(folder))
+
+
+@pytest.mark.parametrize("answer", [{"id": None}, {}, "made", []])
+def test_a_job_that_the_answer_does_not_name_is_looked_up_by_its_name(answer: Any) -> None:
+    technology = {"id": "python", "label": "Python", "available": True}
+    data: dict[str, Any] = {
+        "projectTechnologies": {
+            "project": {"technologiesByCategory": [{"jobCategory": "Processing", "technologies": [technology]}]}
+        },
+        "repositories": {"repositories": [{"name": "Saagie", "technologies": [technology]}]},
+        "technologyContexts": {"technology": {"contexts": [{"id": "3.11", "available": True}]}},
+        "createJob": {"createJob": answer},
+        "jobNames": {"jobs": [{"id": "its-id", "name": "a job"}]},
+    }
+    change = JobChange(job_name="a job", runtime_version="3.11")
+    with pytest.raises(errors.SaagieOutcomeUnknown, match="createJob"):
+        drive(create(ID, change), lambda call: data[call.operation])
+    assert drive(make_job(ID, change), lambda call: data[call.operation]) == "its-id"
 
 
 def test_what_is_no_text_can_be_exported_all_the_same(tmp_path: Path) -> None:
