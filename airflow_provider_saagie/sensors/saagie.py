@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -21,6 +21,7 @@ from airflow.providers.common.compat.sdk import (
 )
 
 from airflow_provider_saagie import airflow_compat
+from airflow_provider_saagie.client.checks import one_of
 from airflow_provider_saagie.exceptions import (
     SaagieAuthError,
     SaagieConnectionError,
@@ -67,7 +68,7 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
     :param job_alias: the job's alias (templated).
     :param project_id: the UUID of its project (templated).
     :param newer_than_run: whether only an instance counts that started after the DAG run did.
-    :param target_statuses: the statuses to wait for.
+    :param target_statuses: the statuses to wait for (templated).
     :param deferrable: whether to wait in the triggerer, without a worker slot; by ``[operators] default_deferrable``.
     :param poke_interval: seconds between two looks at most; young instances are looked at more often.
     :param saagie_conn_id: the connection's id (templated).
@@ -182,13 +183,11 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
     def _check(self) -> None:
         from airflow_provider_saagie.client.status import InstanceStatus
 
-        if not self.target_statuses or isinstance(self.target_statuses, str):
-            raise SaagieValidationError(f"`target_statuses` is {self.target_statuses!r}: it should be a list.")
-        unknown = [status for status in self.target_statuses if status not in InstanceStatus.__members__]
-        if unknown:
-            raise SaagieValidationError(
-                f"`target_statuses` has {', '.join(unknown)}: a status is one of {', '.join(InstanceStatus)}."
-            )
+        statuses: object = self.target_statuses  # what a template gave
+        if isinstance(statuses, str) or not isinstance(statuses, Collection) or not statuses:
+            raise SaagieValidationError(f"`target_statuses` is {statuses!r}: it should be a list.")
+        for status in statuses:
+            one_of("target_statuses", status, tuple(InstanceStatus))
 
     def _look(self, context: Context) -> JobInstance | None:
         """Read the instance; None where the job has none yet that counts."""

@@ -103,6 +103,8 @@ def test_the_timeout_fails_or_skips_and_stops_nothing(
         ({"instance_id": "{{ ti.xcom_pull(task_ids='nobody') }}"}, "its template found nothing"),
         ({}, "it gives none of them"),
         ({"instance_id": NOBODY, "target_statuses": ["DONE"]}, "DONE"),
+        ({"instance_id": NOBODY, "target_statuses": [None]}, "`target_statuses` is None: it should be one of"),
+        ({"instance_id": NOBODY, "target_statuses": 5}, "`target_statuses` is 5: it should be a list"),
         ({"instance_id": NOBODY, "target_statuses": []}, "target_statuses"),
     ],
     ids=str,
