@@ -1,4 +1,4 @@
-"""What holds for all eight operators: mapping, templates, the button; and the example of those that care for jobs."""
+"""What holds for all eight operators and the sensor: mapping, templates; the button; the example of job care."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from airflow_provider_saagie.operators.saagie import (
     SaagieRunJobOperator,
     SaagieStopInstanceOperator,
 )
+from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[3]
 ALL = [getattr(saagie, name) for name in saagie.__all__]
+TASKS = [*ALL, SaagieJobInstanceSensor]
 REQUIRED = {
     SaagieCreateOrUpgradeJobOperator: {"job_name": "{{ ds }}"},
     SaagieExportJobOperator: {"folder": "{{ ds }}"},
@@ -42,7 +44,7 @@ def test_there_are_eight() -> None:
     assert len(ALL) == 8
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", TASKS)
 def test_whatever_can_be_a_template_can_be_mapped(kind: Any, new_dag: Callable[[], DAG]) -> None:
     """Making a task checks nothing: each field may come from a template or a mapping, with the others left out."""
     given = REQUIRED.get(kind, {})
@@ -54,7 +56,7 @@ def test_whatever_can_be_a_template_can_be_mapped(kind: Any, new_dag: Callable[[
             partial.expand(**{field: ["one", "two"]})
 
 
-@pytest.mark.parametrize("kind", ALL)
+@pytest.mark.parametrize("kind", TASKS)
 def test_ids_names_and_paths_are_templates(kind: Any) -> None:
     described = dict(re.findall(r":param (\w+):(.*?)(?=:param|:raises)", str(kind.__doc__), re.DOTALL))
     assert {name for name, text in described.items() if "(templated)" in text} == set(kind.template_fields)

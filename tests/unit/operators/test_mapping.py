@@ -1,4 +1,4 @@
-"""Every operator and the sensor can be mapped, and names its job by templates."""
+"""Mapped tasks from one end to the other: a job for each is deployed, run, waited for and cleaned up."""
 
 from __future__ import annotations
 
@@ -20,13 +20,6 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from airflow_provider_saagie.client.saagie import SaagieClient
-
-ALL = (
-    SaagieRunJobOperator,
-    SaagieCreateOrUpgradeJobOperator,
-    SaagiePurgeInstancesOperator,
-    SaagieJobInstanceSensor,
-)
 
 
 @pytest.mark.parametrize("deferrable", [True, False])
@@ -64,21 +57,6 @@ def test_a_chain_of_mapped_tasks_deploys_runs_senses_and_purges(
     made = [job for job in jobs if job["name"] in names]
     assert [job["countJobInstance"] for job in made] == [0, 0]
     assert [job["resources"]["memory"]["limit"] for job in made] == [1.0, 1.0]
-
-
-def test_ids_names_and_paths_are_templates() -> None:
-    for kind in ALL:
-        assert "saagie_conn_id" in kind.template_fields
-    for kind in (SaagieRunJobOperator, SaagiePurgeInstancesOperator, SaagieJobInstanceSensor):
-        assert {"job_id", "job_name", "project_name", "job_alias", "project_id"} <= set(kind.template_fields)
-
-
-@pytest.mark.parametrize("kind", ALL)
-def test_making_a_task_checks_nothing_that_a_template_could_still_fill(kind: type, new_dag: Any) -> None:
-    given = {"job_name": "{{ ds }}"} if kind is SaagieCreateOrUpgradeJobOperator else {}
-    with new_dag():
-        task = kind(task_id="t", **given)
-    assert all(hasattr(task, field) for field in task.template_fields)
 
 
 def test_resources_of_the_job_are_not_airflows(new_dag: Any) -> None:
