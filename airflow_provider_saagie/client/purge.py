@@ -8,7 +8,7 @@ from datetime import datetime
 
 from airflow_provider_saagie.client import answers, checks
 from airflow_provider_saagie.client.calls import Call, Steps
-from airflow_provider_saagie.client.instances import SELECTORS, JobInstance, delete_instances
+from airflow_provider_saagie.client.instances import JobInstance, delete_instances
 
 __all__ = ["Criteria", "choose", "delete_chosen", "list_deletable"]
 
@@ -99,10 +99,3 @@ def delete_chosen(job_id: str, ids: Collection[str]) -> Steps[tuple[list[str], l
             (went if row.get("success") else kept).append(str(row.get("id")))
         pending = pending[AT_A_TIME:]
     return went, kept
-
-
-def check_criteria(criteria: Criteria) -> Criteria:
-    """Check the criteria: the selector is one of the schema's."""
-    if criteria.selector is not None:
-        checks.one_of("selector", criteria.selector, SELECTORS)
-    return criteria

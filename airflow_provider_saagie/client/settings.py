@@ -40,7 +40,7 @@ class Settings:
     :param password: never shown.
     :param verify: True, False or the path of a CA bundle, for TLS.
     :param proxy: the proxy's URL, or None; never shown, since it can hold a password.
-    :param timeout: seconds to wait for a connection, and for the next bytes of an answer.
+    :param timeout: seconds to wait for the next bytes of an answer, and for a connection (10 at most).
     :param retries: how often a request that may be repeated is repeated.
     :param user_agent: the ``User-Agent`` header.
     :param mask: told each token, so that logs can mask it.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_saagie.exceptions import SaagieValidationError
+from airflow_provider_saagie.operators.job_reference import find_project_id
 from airflow_provider_saagie.operators.saagie_task import SaagieTask, project_page, show_link
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ class SaagieCreateOrUpgradeJobOperator(SaagieTask):
         from airflow_provider_saagie.client.deployment import create_or_upgrade
 
         client = self.hook.get_conn()
-        project_id = self._project_id()
+        project_id = find_project_id(self, client)
         with _local_file(self.file, beside=Path(context["dag"].fileloc).parent) as file:
             change = self._change(file)
             job_id = client.session.run(find_by_name(self.job_name, project_id))
@@ -161,11 +162,6 @@ class SaagieCreateOrUpgradeJobOperator(SaagieTask):
             version = answer["addJobVersion"]["number"]
             self.log.info("Added version %s to the job %r.", version, self.job_name)
         return self._done(context, project_id, str(job_id), version=version, changed=True)
-
-    def _project_id(self) -> str:
-        if bool(self.project_id) == bool(self.project_name):
-            raise SaagieValidationError("The task should name its project by one of `project_id` and `project_name`.")
-        return self.project_id or self.hook.get_conn().get_project_id(str(self.project_name))
 
     def _change(self, file: Path | None) -> JobChange:
         from airflow_provider_saagie.client.deployment import JobChange
@@ -185,12 +181,9 @@ class SaagieCreateOrUpgradeJobOperator(SaagieTask):
         if current is None or changes_settings(change, settings):
             return None
         if change.file:
-            package = current.get("packageInfo") or {}
-            path = Path(change.file)
             # By content alone: a platform may store a file under a name of its own making.
-            if not package.get("downloadUrl"):
-                return None
-            if not same_content(path, session, package["downloadUrl"]):
+            url = (current.get("packageInfo") or {}).get("downloadUrl")
+            if not url or not same_content(Path(change.file), session, url):
                 return None
         return int(current["number"])
 

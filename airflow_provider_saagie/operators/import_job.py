@@ -12,6 +12,7 @@ from airflow.providers.common.compat.sdk import AirflowSkipException
 
 from airflow_provider_saagie.exceptions import SaagieError, SaagieOutcomeUnknown, SaagieValidationError
 from airflow_provider_saagie.operators import tries
+from airflow_provider_saagie.operators.job_reference import find_project_id
 from airflow_provider_saagie.operators.saagie_task import SaagieTask, project_page, show_link
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ class SaagieImportJobOperator(SaagieTask):
 
         checks.one_of("if_exists", self.if_exists, CHOICES)
         client = self.hook.get_conn()
-        project_id = self._project_id(client)
+        project_id = find_project_id(self, client)
         show_link(context, project_page(client.settings.job_url(project_id, "")))  # until there is a job to show
         with self._on_this_machine(Path(context["dag"].fileloc).parent) as folder:
             change = read_exported(folder, job_name=self.job_name or None)
@@ -103,15 +104,6 @@ class SaagieImportJobOperator(SaagieTask):
                 raise
         self.log.info("Made the job %r.", change.job_name)
         return self._done(context, client, project_id, job_id, created=True)
-
-    def _project_id(self, client: SaagieClient) -> str:
-        from airflow_provider_saagie.client.checks import identifier
-
-        if bool(self.project_id) == bool(self.project_name):
-            raise SaagieValidationError("The task should name its project by one of `project_id` and `project_name`.")
-        if self.project_id:
-            return identifier("project_id", self.project_id)
-        return client.get_project_id(str(self.project_name))
 
     @contextmanager
     def _on_this_machine(self, beside: Path) -> Iterator[Path]:

@@ -1,4 +1,4 @@
-"""How a task names its job: by id, by name and project, or by alias and project."""
+"""How a task names its job (by id, by name and project, or by alias and project), or else its project."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.client.definitions import JobSummary
     from airflow_provider_saagie.client.saagie import SaagieClient
 
-__all__ = ["JOB_FIELDS", "NamesJob", "find_job", "find_job_id", "given_id"]
+__all__ = ["JOB_FIELDS", "NamesJob", "NamesProject", "find_job", "find_job_id", "find_project_id", "given_id"]
 
 JOB_FIELDS = ("job_id", "job_name", "project_name", "job_alias", "project_id")
 """The template fields of every task that names a job."""
@@ -27,6 +27,13 @@ class NamesJob(Protocol):
     project_name: str | None
     job_alias: str | None
     project_id: str | None
+
+
+class NamesProject(Protocol):
+    """Whatever names a project, and no job in it."""
+
+    project_id: str | None
+    project_name: str | None
 
 
 def find_job_id(task: NamesJob, client: SaagieClient) -> str:
@@ -58,6 +65,20 @@ def find_job_id(task: NamesJob, client: SaagieClient) -> str:
     project_id = given_id("project_id", task.project_id)
     found = client.jobs.get_info_by_alias(project_id, str(task.job_alias), instances_limit=1)
     return str(found["jobByAlias"]["id"])
+
+
+def find_project_id(task: NamesProject, client: SaagieClient) -> str:
+    """Find the id of the project that a task names.
+
+    :param task: the task, its templates filled.
+    :param client: the platform's client.
+    :return: the project's id.
+    :raises SaagieValidationError: where the task names none, or names it in both ways.
+    :raises SaagieNotFound: where there is none of that name, listing what there is.
+    """
+    if bool(task.project_id) == bool(task.project_name):
+        raise SaagieValidationError("The task should name its project by one of `project_id` and `project_name`.")
+    return given_id("project_id", task.project_id) if task.project_id else client.get_project_id(str(task.project_name))
 
 
 def given_id(name: str, value: object) -> str:

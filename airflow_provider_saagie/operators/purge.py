@@ -112,7 +112,9 @@ class SaagiePurgeInstancesOperator(SaagieTask):
         return len(went)
 
     def _criteria(self) -> Criteria:
-        from airflow_provider_saagie.client.purge import Criteria, check_criteria
+        from airflow_provider_saagie.client.checks import one_of
+        from airflow_provider_saagie.client.instances import SELECTORS
+        from airflow_provider_saagie.client.purge import Criteria
 
         given = (self.selector, self.older_than, self.keep_last)
         if all(value is None for value in given) and not self.include:
@@ -122,14 +124,12 @@ class SaagiePurgeInstancesOperator(SaagieTask):
             )
         if self.keep_last is not None and (type(self.keep_last) is not int or self.keep_last < 0):
             raise SaagieValidationError(f"`keep_last` is {self.keep_last!r}: it should be a whole number from 0 on.")
-        return check_criteria(
-            Criteria(
-                selector=self.selector,
-                before=_moment(self.older_than),
-                keep_last=self.keep_last,
-                exclude=_ids("exclude", self.exclude),
-                include=_ids("include", self.include),
-            )
+        return Criteria(
+            selector=None if self.selector is None else one_of("selector", self.selector, SELECTORS),
+            before=_moment(self.older_than),
+            keep_last=self.keep_last,
+            exclude=_ids("exclude", self.exclude),
+            include=_ids("include", self.include),
         )
 
 

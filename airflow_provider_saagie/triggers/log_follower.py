@@ -87,9 +87,8 @@ class LogFollower:
         for n, waiter in enumerate(batch):
             variables[f"i{n}"], variables[f"s{n}"] = waiter.instance_id, waiter.lines_seen
         outcome = await self._connection.send(OPERATION, watch_logs_text(len(batch)), variables)
-        usable = isinstance(outcome, outcomes.Answer) and isinstance(outcome.data, Mapping)
-        self._meter.count(requests=1, errors=not usable)
         if isinstance(outcome, outcomes.Answer) and isinstance(outcome.data, Mapping):
+            self._meter.count(requests=1)
             concerned = rounds.errors_by_alias(outcome.errors)
             lines: list[Line] = []
             for n, waiter in enumerate(batch):
@@ -99,6 +98,7 @@ class LogFollower:
             for waiter in batch:
                 self._finish(waiter)
             return
+        self._meter.count(requests=1, errors=1)
         too_much = isinstance(outcome, outcomes.Answer) or (
             isinstance(outcome, outcomes.Refused) and outcome.status in TOO_MUCH
         )
