@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from starlette.types import Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
     from airflow_provider_saagie.emulator.faults import Fault
 
@@ -79,10 +80,25 @@ class HungUp(Response):
         """Send what there is to send, and close."""
         transport = scope["state"].get("transport")
         if self._half_of is not None:
-            body = bytes(self._half_of.body)
-            await send({"type": "http.response.start", "status": 200, "headers": self._half_of.raw_headers})
-            await send({"type": "http.response.body", "body": body[: len(body) // 2], "more_body": True})
+            await self._half_of(scope, receive, _half(send))
         if transport is not None:
             transport.close()
         while (await receive())["type"] != "http.disconnect":
             pass
+
+
+def _half(send: Send) -> Send:
+    """Send the first half of an answer's body, whether it comes whole or, as a file does, in pieces."""
+    left = 0
+
+    async def send_half(message: Message) -> None:
+        nonlocal left
+        if message["type"] == "http.response.start":
+            left = int(Headers(raw=message["headers"])["content-length"]) // 2
+            await send(message)
+            return
+        body = message.get("body", b"")[:left]
+        left -= len(body)
+        await send({**message, "body": body, "more_body": True})
+
+    return send_half

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from tests.emulator_process import EmulatorProcess
     from tests.unit.emulator.conftest import Client
 
+PACKAGE = "query p($id: UUID!) { job(id: $id) { versions { packageInfo { downloadUrl } } } }"
 COUNT = "query count($id: UUID!) { job(id: $id) { countJobInstance } }"
 
 
@@ -59,6 +60,20 @@ def test_cut_does_the_work_and_sends_half_of_the_answer(client: Client, job: str
     with pytest.raises((requests.exceptions.ChunkedEncodingError, requests.ConnectionError)):
         send(client, job)
     assert count(client, job) == 1
+
+
+def test_cut_sends_half_of_an_artifact_and_of_a_refusal(client: Client) -> None:
+    package = client.data(PACKAGE, {"id": client.job("python {file}", "print(1)")})["job"]["versions"][0]["packageInfo"]
+    credentials = {"login": "airflow", "password": "wrong"}
+    for operation, method, path, body, status in (
+        ("artifact", "GET", package["downloadUrl"], None, 200),
+        ("login", "POST", "/authentication/api/open/authenticate", credentials, 401),
+    ):
+        client.emulator.fault("cut", operation)
+        answer = client.session.request(method, client.emulator.url + path, json=body, timeout=10, stream=True)
+        assert answer.status_code == status
+        with pytest.raises(requests.exceptions.ChunkedEncodingError):
+            _ = answer.content
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -134,9 +149,7 @@ def test_faults_can_name_an_operation_the_login_and_artifacts(client: Client) ->
         client.emulator.graphql_url, json={"query": COUNT, "variables": {"id": job}}, timeout=10
     ).status_code == 503  # fmt: skip
     client.emulator.fault("status", "artifact", status=502)
-    package = client.data(
-        "query p($id: UUID!) { job(id: $id) { versions { packageInfo { downloadUrl } } } }", {"id": job}
-    )["job"]["versions"][0]["packageInfo"]
+    package = client.data(PACKAGE, {"id": job})["job"]["versions"][0]["packageInfo"]
     assert client.session.get(client.emulator.url + package["downloadUrl"], timeout=10).status_code == 502
     assert client.session.get(client.emulator.url + package["downloadUrl"], timeout=10).text == "print(1)"
     client.emulator.fault("garbage", "login")
