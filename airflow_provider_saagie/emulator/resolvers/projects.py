@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ariadne import MutationType, ObjectType, QueryType
 
 from airflow_provider_saagie.emulator import catalogue
-from airflow_provider_saagie.emulator.errors import InvalidError
+from airflow_provider_saagie.emulator.errors import InvalidError, RefusedError
 from airflow_provider_saagie.emulator.resolvers.files import tidied
 from airflow_provider_saagie.emulator.store import instances, jobs, projects, versions
 
@@ -137,8 +138,9 @@ def delete_project(_: object, info: Info, project_id: str) -> bool:
     for job in found:
         for instance in instances.list_instances(context.database, job.id):
             if instance.ended_at is None:
-                instances.ask_to_stop(context.database, instance.id, context.login)
-                context.engine.stop(instance.id)
+                with suppress(RefusedError):  # it has ended in this moment
+                    instances.ask_to_stop(context.database, instance.id, context.login)
+                    context.engine.stop(instance.id)
     with tidied(context, [key for job in found for key in versions.artifacts_of(context.database, job.id)]):
         projects.delete_project(context.database, project_id)
     return True

@@ -101,6 +101,7 @@ def ask_to_stop(database: Database, instance_id: str, author: str) -> Instance:
     :raises RefusedError: where it has ended.
     """
     with database.writing() as connection:
+        settle(database, instance_id)  # from here on no clock ends it
         instance = require_instance(database, instance_id)
         if instance.ended_at is not None:
             raise RefusedError(f"Job instance {instance_id} has ended already: {instance.current.status}")
