@@ -82,9 +82,9 @@ async def set_instance(request: Request) -> Response:
         if reason not in (None, *REASONS) or not isinstance(details, str | None):
             raise InvalidError(f"'reason' has to be null or one of {', '.join(REASONS)}, 'details' null or a string")
         instance_id = parse_uuid(request.path_params["instance"])
-        instances.require_instance(parts.database, instance_id)
         parts.engine.forget(instance_id)
-        instances.move(parts.database, instance_id, status, reason, details, by_hand=True)
+        if not instances.move(parts.database, instance_id, status, reason, details, by_hand=True):
+            raise NotFoundError(f"Job instance {instance_id} does not exist")
     except NotFoundError as error:
         return refused(404, str(error))
     except (BadRequestError, InvalidError, ValueError) as error:

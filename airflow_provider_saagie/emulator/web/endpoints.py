@@ -95,7 +95,7 @@ async def _graphql(request: Request, parts: Parts, api: Api, platform: int) -> R
     if login is None:
         parts.stats.requests["(unauthenticated)"] += 1
         return _unauthenticated()
-    if platform not in (0, *parts.settings.platforms):
+    if api is parts.projects_api and platform not in parts.settings.platforms:
         return refused(404, f"Platform {platform} does not exist")
     try:
         async with graphql_request(request) as data:

@@ -326,11 +326,13 @@ def test_a_job_moves_to_another_platform(
     emulator.platform = 7
     instance = client.wait(client.run(moved))
     assert client.lines(instance["id"]) == ["moved"]
-    emulator.platform = 8
-    assert client.session.post(emulator.graphql_url, json={"query": "{ platform { id } }"}, timeout=10).json() == {
-        "error": "Platform 8 does not exist",
-        "status": 404,
-    }
+
+
+@pytest.mark.parametrize("number", [0, 8])
+def test_a_platform_that_is_not_there_is_not_found(client: Client, number: int) -> None:
+    url = f"{client.emulator.url}/projects/api/platform/{number}/graphql"
+    answer = client.session.post(url, json={"query": "{ platform { id } }"}, timeout=10)
+    assert answer.json() == {"error": f"Platform {number} does not exist", "status": 404}
 
 
 @pytest.mark.parametrize(
