@@ -40,14 +40,19 @@ async def waited(wait: Wait, n: int, poll_interval: float) -> None:
     if inspect.iscoroutinefunction(wait):
         await wait(n, poll_interval)
         return
-    loop, done = asyncio.get_running_loop(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    done = loop.create_future()
 
     def work() -> None:
-        wait(n, poll_interval)
-        loop.call_soon_threadsafe(done.set)
+        try:
+            wait(n, poll_interval)
+        except Exception as error:  # noqa: BLE001 - whoever awaits it is told
+            loop.call_soon_threadsafe(done.set_exception, error)
+        else:
+            loop.call_soon_threadsafe(done.set_result, None)
 
     threading.Thread(target=work, daemon=True).start()
-    await done.wait()
+    await done
 
 
 class Measurement:

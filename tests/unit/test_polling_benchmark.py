@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from itertools import pairwise
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from benchmarks.polling.contender import waited
 from benchmarks.polling.measure import CONTENDERS, measure
 from benchmarks.polling.plan import Plan
 from benchmarks.polling.plot import LABEL_PITCH, draw
@@ -30,6 +32,14 @@ def test_each_look_and_each_end_is_counted(name: str):
     assert found.delay_p50_ms > 0
     assert found.cpu_ms > 0
     assert 1 < found.requests < RUNS / 10
+
+
+def test_a_wait_in_a_thread_that_fails_is_told_and_not_waited_for():
+    def fails(n: int, poll_interval: float) -> None:
+        raise RuntimeError(f"{n} is lost")
+
+    with pytest.raises(RuntimeError, match="7 is lost"):
+        asyncio.run(asyncio.wait_for(waited(fails, 7, 1.0), 10))
 
 
 def test_a_plan_stays_the_same_on_its_way_to_server_and_contender():
