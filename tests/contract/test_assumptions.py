@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 from airflow_provider_saagie.client.saagie import SaagieClient
 from scripts import contract
@@ -38,6 +41,19 @@ def test_a_platform_that_differs_is_told_and_cleaned_up(emulator: EmulatorProces
     with SaagieClient(settings_for(emulator)) as client:
         names = [job["name"] for job in client.jobs.list_for_project_minimal(client.get_project_id("Demo"))["jobs"]]
     assert not [name for name in names if name.startswith("contract ")]
+
+
+def test_an_answer_that_can_not_be_read_differs_too_and_the_other_checks_go_on(
+    emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreadable(at: contract.Platform) -> None:
+        datetime.fromisoformat("yesterday")
+
+    monkeypatch.setattr(contract, "CHECKS", [(("`startTime` and",), unreadable), contract.CHECKS[0]])
+    said: list[str] = []
+    differs = asyncio.run(contract.check(settings_for(emulator), "Demo", said.append))
+    assert differs == ["unreadable: Invalid isoformat string: 'yesterday'"]
+    assert said[-1] == "2 checks, 1 differ."
 
 
 def test_every_check_names_rows_of_the_assumptions() -> None:
