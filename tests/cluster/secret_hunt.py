@@ -12,9 +12,12 @@ from psycopg2 import sql
 from airflow_provider_saagie.client.session import Session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from tests.cluster.scene import Scene
 
-# What Airflow itself keeps there: connections, encrypted; and Celery's results and messages are Airflow's own.
+# All of them: that of the connections too, which Airflow encrypts.
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name"
 
 
@@ -27,11 +30,8 @@ def hunt(scene: Scene, *earlier: str) -> list[str]:
     :return: where one was found.
     """
     secrets = {*_secrets(scene), *(password.encode() for password in earlier)}
-    found = []
-    for file in [*scene.folder.glob("logs/*.log"), *scene.folder.glob("airflow/logs/**/*.log")]:
-        # The local Saagie says at its start what to put into a connection, where it has made the password itself.
-        content = file.read_bytes()
-        found += [str(file.relative_to(scene.folder)) for secret in secrets if secret in content]
+    # A local Saagie whose password lies in its folder says at its start what to put into a connection.
+    found = in_logs(scene.folder, secrets, but="saagie.log" if scene.stack.wishes.saagie_keeps_password else "")
     with closing(psycopg2.connect(scene.database_url)) as connection, connection.cursor() as cursor:
         cursor.execute(TABLES)
         for (table,) in cursor.fetchall():
@@ -39,6 +39,18 @@ def hunt(scene: Scene, *earlier: str) -> list[str]:
             rows = "\n".join(row[0] or "" for row in cursor.fetchall()).encode()
             found += [f"table {table}" for secret in secrets if secret in rows]
     return found
+
+
+def in_logs(folder: Path, secrets: Iterable[bytes], *, but: str = "") -> list[str]:
+    """Look for secrets in the logs of a cluster's programs and of its tasks.
+
+    :param folder: of the cluster.
+    :param but: the name of a log in which they may be.
+    :return: the logs in which one was found, as paths in the folder.
+    """
+    logs = [*folder.glob("logs/*.log"), *folder.glob("airflow/logs/**/*.log")]
+    contents = {str(file.relative_to(folder)): file.read_bytes() for file in logs if file.name != but}
+    return [name for name, content in contents.items() if any(secret in content for secret in secrets)]
 
 
 def _secrets(scene: Scene) -> list[bytes]:
