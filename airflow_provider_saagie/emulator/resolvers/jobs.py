@@ -94,7 +94,6 @@ def delete_job(_: object, info: Info, job_id: str) -> bool:
     """Delete a job that has no instance on its way."""
     context = info.context
     jobs.require_job(context.database, context.platform, job_id)
-    instances.settle(context.database)
     with tidied(context, versions.artifacts_of(context.database, job_id)):
         jobs.delete_job(context.database, job_id)
     return True
@@ -141,7 +140,6 @@ def move_job(
         raise RefusedError(f"Job {job_id} is scheduled or streaming and can't be moved")
     category = target_category or job.category
     check_allowed(context, target.id, category, job.technology_id)
-    instances.settle(context.database)
     with context.database.writing():
         kept = reversed(versions.list_versions(context.database, job.id))
         moved = jobs.create_job(
@@ -222,9 +220,7 @@ def deletable_state(job: Job, info: Info) -> dict[str, Any]:
 @job_type.field("isDeletable")
 def is_deletable(job: Job, info: Info) -> bool:
     """Tell whether a job can be deleted."""
-    database = info.context.database
-    instances.settle(database)
-    return not jobs.has_unfinished(database, job.id)
+    return not jobs.has_unfinished(info.context.database, job.id)
 
 
 # Fields that are called otherwise in the store, or that are always the same here.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_saagie.emulator.clock import now_ms
 from airflow_provider_saagie.emulator.errors import InvalidError, NotFoundError, RefusedError
 from airflow_provider_saagie.emulator.store.database import packed, unpacked
+from airflow_provider_saagie.emulator.store.instances import settle
 from airflow_provider_saagie.emulator.store.records import Job
 
 if TYPE_CHECKING:
@@ -233,6 +234,7 @@ def has_unfinished(database: Database, job_id: str) -> bool:
     :param job_id: its id.
     :return: True where it has.
     """
+    settle(database)
     return bool(database.number("SELECT 1 FROM instances WHERE job_id = ? AND ended_at IS NULL LIMIT 1", (job_id,)))
 
 

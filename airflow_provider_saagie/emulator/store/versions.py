@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_saagie.emulator.clock import now_ms
 from airflow_provider_saagie.emulator.errors import NotFoundError
 from airflow_provider_saagie.emulator.store.database import packed, unpacked
+from airflow_provider_saagie.emulator.store.instances import settle
 from airflow_provider_saagie.emulator.store.records import Version
 
 if TYPE_CHECKING:
@@ -151,6 +152,7 @@ def undeletable_because(database: Database, version: Version) -> list[str]:
     :param version: the version.
     :return: values of JobVersionDeletableStateReason; none means that it can be.
     """
+    settle(database)
     reasons = ["CURRENT_VERSION"] if version.is_current else []
     if database.number(
         "SELECT 1 FROM instances WHERE job_id = ? AND version_number = ? AND ended_at IS NULL LIMIT 1",

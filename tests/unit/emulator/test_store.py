@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -148,6 +149,19 @@ def test_a_job_with_an_instance_on_its_way_is_kept(database: Database, job: Job)
     logs.append_lines(database, instance.id, 0, [("STDOUT", "x")])
     jobs.delete_job(database, job.id)
     assert logs.count_lines(database, instance.id, ["STDOUT"]) == 0
+
+
+def test_a_simulated_instance_whose_time_is_over_keeps_neither_its_version_nor_its_job(
+    database: Database, job: Job
+) -> None:
+    instance = instances.create_instance(database, job.id, "me", simulated_ms=1)
+    versions.add_version(database, job.id, versions.NewVersion("me"))
+    time.sleep(0.01)
+    first = versions.require_version(database, job.id, 1)
+    assert versions.undeletable_because(database, first) == ["VERSION_INSTANCES_NOT_YET_CLEANED"]
+    assert instances.require_instance(database, instance.id).current.status is Status.SUCCEEDED
+    jobs.delete_job(database, job.id)
+    assert jobs.get_job(database, job.id) is None
 
 
 def test_log_lines_keep_their_order_and_can_be_paged_by_stream(database: Database, job: Job) -> None:
