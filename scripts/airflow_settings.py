@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scripts.processes import ROOT, Program, clean_environment
+from scripts.processes import ROOT, Program, clean_environment, opened_for_owner
 
 LOGIN = "admin"
 # Below the ports that Linux and macOS hand out for outgoing connections, so that none of those takes ours.
@@ -130,10 +130,9 @@ def write_configuration(settings: AirflowSettings) -> None:
     ):
         config.set(section, name, before.get(section, name, fallback=made))
 
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    with opened_for_owner(path) as file:
         config.write(file)
-    passwords = settings.home / "passwords.json"
-    with os.fdopen(os.open(passwords, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    with opened_for_owner(settings.home / "passwords.json") as file:
         json.dump({LOGIN: settings.password}, file)
 
 

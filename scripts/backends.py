@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from scripts.airflow_settings import free_port
-from scripts.processes import ROOT, Program, StackError, clean_environment
+from scripts.processes import ROOT, Program, StackError, clean_environment, opened_for_owner
 
 DEBIANS_POSTGRESQL = Path("/usr/lib/postgresql")
 USER = "airflow"  # of the database, which has the same name
@@ -55,7 +55,8 @@ def prepare(folder: Path) -> Backends:
     folder.mkdir(parents=True, exist_ok=True)
     kept = folder / "secret"
     if not kept.exists():
-        _write_for_owner(kept, secrets.token_hex(16))
+        with opened_for_owner(kept) as file:
+            file.write(secrets.token_hex(16))
     return Backends(folder, free_port(), free_port(), kept.read_text(encoding="utf-8"))
 
 
@@ -70,12 +71,10 @@ def programs(backends: Backends, marked: Path) -> list[Program]:
     queue = backends.folder / "redis"
     queue.mkdir(exist_ok=True)
     settings = queue / "redis.conf"
-    _write_for_owner(
-        settings,
-        f'bind 127.0.0.1\nport {backends.queue_port}\nrequirepass {backends.secret}\ndir "{queue}"\n'
+    with opened_for_owner(settings) as file:
+        file.write(f'bind 127.0.0.1\nport {backends.queue_port}\nrequirepass {backends.secret}\ndir "{queue}"\n')
         # What waits in the queue outlives a restart.
-        'appendonly yes\nappendfsync everysec\nsave ""\n',
-    )
+        file.write('appendonly yes\nappendfsync everysec\nsave ""\n')
     server = [
         *_as_somebody(),
         _executable("postgres"),
@@ -154,8 +153,3 @@ def _account() -> pwd.struct_passwd:
         except KeyError:
             continue
     raise StackError("PostgreSQL refuses to run as root, and there is neither a user postgres nor nobody.")
-
-
-def _write_for_owner(path: Path, text: str) -> None:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,8 +60,7 @@ def load(folder: Path) -> State:
 
 def save(folder: Path, state: State) -> None:
     """Keep the state, readable by its owner only."""
-    path = folder / "state.json"
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+    with processes.opened_for_owner(folder / "state.json") as file:
         json.dump(dataclasses.asdict(state), file)
 
 

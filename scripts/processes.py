@@ -11,7 +11,7 @@ import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import psutil
 
@@ -108,6 +108,11 @@ def clean_environment(folder: Path) -> dict[str, str]:
         "no_proxy": LOOPBACK,
     }
     return env
+
+
+def opened_for_owner(path: Path) -> TextIO:
+    """Open a file anew for writing; nobody but its owner may read what a new one holds."""
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8")
 
 
 def start(programs: list[Program], folder: Path, *, grace: float, detached: bool = False) -> Kept:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
 import shutil
 import sys
@@ -142,7 +141,7 @@ def keep_password(folder: Path, password: str) -> None:
     """Write the password into the local Saagie's folder, which reads it as it starts."""
     file = folder / "saagie" / "password"
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as stream:
+    with processes.opened_for_owner(file) as stream:
         stream.write(password)
 
 
