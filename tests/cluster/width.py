@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=40)
     times = parser.parse_args().times
-    last, only = [], []
+    since_last_look, since_intent = [], []
     with (
         tempfile.TemporaryDirectory() as folder,
         running_emulator(Path(folder) / "data", "--simulate") as emulator,
@@ -63,10 +63,10 @@ def main() -> None:
                 [sys.executable, "-c", ONE, emulator.url, emulator.password, job_id],
                 capture_output=True, text=True, check=True, timeout=60,
             )  # fmt: skip
-            first, second = ran.stdout.split()
-            last.append(float(first))
-            only.append(float(second))
-    for name, found in (("from the last look", last), ("from the writing of the intent", only)):
+            look, intent = ran.stdout.split()
+            since_last_look.append(float(look))
+            since_intent.append(float(intent))
+    for name, found in (("from the last look", since_last_look), ("from the writing of the intent", since_intent)):
         sys.stdout.write(
             f"{name}: median {statistics.median(found):.2f} ms, largest {max(found):.2f} ms of {len(found)}\n"
         )
