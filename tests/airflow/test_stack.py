@@ -40,7 +40,7 @@ RUNAWAY = [sys.executable, "-c", FORK_AWAY]
 STARTER = """
 import sys, time
 from pathlib import Path
-from scripts import demo, processes
+from scripts import processes
 folder = Path(sys.argv[1])
 env = processes.clean_environment(folder)
 command = [sys.executable, "-c", "import time; time.sleep(600)"]
