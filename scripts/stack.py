@@ -192,9 +192,12 @@ def wait_for_airflow(stack: Stack, seconds: float = 120) -> None:
         if not (missing := stack.airflow.unhealthy()):
             try:
                 stack.airflow.log_in()
-            except requests.RequestException:
+            except requests.HTTPError:
                 raise StackError(f"The Airflow at {stack.settings.url} is not ours ({PORT_TAKEN}).") from None
-            return
+            except requests.RequestException:
+                missing = ["api-server"]  # it is too busy to answer: it is asked again
+            else:
+                return
         time.sleep(0.2)
     culprit = f"airflow-{missing[0].replace('_', '-')}"
     raise StackError(f"Airflow's {missing[0]} is not healthy after {seconds:.0f} s. " + tail(stack, culprit))
@@ -221,7 +224,7 @@ def start(wishes: Wishes, *, saagie_ready: Callable[[Stack], None] = lambda _: N
             wait_for_airflow(stack)
         except StackError as error:
             stop_undisturbed(stack)
-            if attempt == TRIES or PORT_TAKEN not in str(error):
+            if attempt == TRIES or PORT_TAKEN not in str(error).lower():
                 raise
         except BaseException:
             stop_undisturbed(stack)

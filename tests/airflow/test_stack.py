@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import http.server
 import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +22,7 @@ import pytest
 from scripts import demo, processes
 from scripts import stack as stacks
 from scripts.airflow_api import AirflowApi
+from scripts.airflow_settings import AirflowSettings, free_port
 from scripts.processes import ROOT, Program, StackError
 from scripts.show import Show
 
@@ -149,6 +153,59 @@ def test_the_users_own_airflow_and_python_settings_stay_out(folder: Path, monkey
     env = processes.clean_environment(folder)
     assert not foreign.keys() & env.keys()
     assert "127.0.0.1" in env["NO_PROXY"]
+
+
+def test_where_the_local_saagies_port_was_taken_meanwhile_another_one_is_tried(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    wishes = stacks.Wishes(folder, folder, "password", "password", saagie_port=1, programs=lambda *_: [])
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        taken = other.getsockname()[1]
+        ports = iter([free_port(), taken])  # Airflow's, and one that was free when it was looked at
+        monkeypatch.setattr(stacks, "free_port", lambda _: next(ports, None) or free_port())
+        monkeypatch.setattr(stacks, "wait_for_airflow", lambda _: None)  # none is started
+        stack = stacks.start(wishes)
+        assert not stack.saagie_url.endswith(f":{taken}")
+        stack.stop()
+
+
+class BusyAirflow(http.server.BaseHTTPRequestHandler):
+    """Is healthy, and hangs up on the first login."""
+
+    logins = 0
+
+    def do_GET(self) -> None:
+        parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
+        self.answer({part: {"status": "healthy"} for part in parts})
+
+    def do_POST(self) -> None:
+        BusyAirflow.logins += 1
+        if BusyAirflow.logins > 1:
+            self.answer({"access_token": "token"})
+
+    def answer(self, told: object) -> None:
+        body = json.dumps(told).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_an_airflow_that_is_too_busy_for_a_login_is_asked_again_and_not_taken_for_another(folder: Path):
+    kept = processes.start([Program("sleeper", SLEEPER, processes.clean_environment(folder))], folder, grace=2)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), BusyAirflow) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        settings = AirflowSettings(folder, server.server_port, folder, "password")
+        wishes = stacks.Wishes(folder, folder, "password", "password")
+        airflow = AirflowApi(settings.url, "admin", "password")
+        stacks.wait_for_airflow(stacks.Stack(kept, wishes, settings, airflow), seconds=20)
+        airflow.close()
+        server.shutdown()
+    assert BusyAirflow.logins == 2
+    kept.stop()
 
 
 @pytest.mark.parametrize("after", [0.5, 3.0])
