@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import requests
 
+from airflow_provider_saagie.emulator import catalogue
 from airflow_provider_saagie.emulator.store.database import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.emulator_process import EmulatorProcess
 
 ENDS = {"SUCCEEDED", "FAILED", "KILLED", "ERROR", "SKIPPED"}
+NOBODY = "00000000-0000-0000-0000-000000000000"
+BASH = next(one.id for one in catalogue.technologies().values() if one.technology_id == "bash")
 
 CREATE_JOB = """
 mutation createJob($job: JobInput!, $version: JobVersionInput!, $file: Upload) {
@@ -45,6 +49,22 @@ query logs($id: UUID!, $limit: Int, $skip: Int, $streams: [LogStream]!) {
   }
 }
 """
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (ProcessLookupError, FileNotFoundError):
+        return False
+    return state != "Z"  # one that ended but was not collected yet counts as gone
+
+
+def wait_until_gone(pid: int, seconds: float = 10) -> None:
+    deadline = time.monotonic() + seconds
+    while is_alive(pid):
+        assert time.monotonic() < deadline, f"{pid} is still there"
+        time.sleep(0.05)
 
 
 class Client:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.emulator.conftest import CREATE_JOB, LOGS, RUN_JOB, STOP
+from tests.unit.emulator.conftest import CREATE_JOB, LOGS, NOBODY, RUN_JOB, STOP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from tests.emulator_process import EmulatorProcess
     from tests.unit.emulator.conftest import Client
 
-NOBODY = "00000000-0000-0000-0000-000000000000"
 JOB = """
 query job($id: UUID!) {
   job(id: $id) {
@@ -209,38 +207,6 @@ def test_an_instance_that_has_ended_can_not_be_stopped(client: Client) -> None:
     assert error["extensions"]["classification"] == "BAD_REQUEST"
 
 
-def test_one_bad_field_leaves_the_others_of_a_batch_alone(client: Client) -> None:
-    instance = client.run(client.job("true", technology="Bash"))
-    answer = client.answer(
-        "query b($a: UUID!, $b: UUID!) { a: jobInstance(id: $a) { id } "
-        "b: filteredLogs(jobInstanceID: $b, streams: [STDOUT]) { count } }",
-        {"a": instance, "b": NOBODY},
-    )
-    assert answer["data"] == {"a": {"id": instance}, "b": None}
-    assert [error["path"] for error in answer["errors"]] == [["b"]]
-
-
-def test_a_hundred_instances_are_answered_in_one_document(client: Client) -> None:
-    job = client.job("true", technology="Bash")
-    runs = client.data(
-        "mutation many($id: UUID!) {" + " ".join(f"r{n}: runJob(jobId: $id) {{ id }}" for n in range(100)) + "}",
-        {"id": job},
-    )
-    ids = [one["id"] for one in runs.values()]
-    document = (
-        "query many("
-        + ", ".join(f"$i{n}: UUID!" for n in range(100))
-        + ") {"
-        + " ".join(f"i{n}: jobInstance(id: $i{n}) {{ id number }}" for n in range(100))
-        + "}"
-    )
-    found = client.data(document, {f"i{n}": one for n, one in enumerate(ids)})
-    assert [one["id"] for one in found.values()] == ids
-    assert [one["number"] for one in found.values()] == list(range(1, 101))
-    for one in ids:
-        client.wait(one)
-
-
 def test_log_pages_and_counts_are_by_stream(client: Client) -> None:
     command = "for i in 1 2 3; do echo out $i; done; sleep 0.3; for i in 1 2; do echo err $i >&2; done"
     instance = client.wait(client.run(client.job(command, technology="Bash")))["id"]
@@ -328,80 +294,9 @@ def test_a_job_moves_to_another_platform(
     assert client.lines(instance["id"]) == ["moved"]
 
 
-@pytest.mark.parametrize("number", [0, 8])
-def test_a_platform_that_is_not_there_is_not_found(client: Client, number: int) -> None:
-    url = f"{client.emulator.url}/projects/api/platform/{number}/graphql"
-    answer = client.session.post(url, json={"query": "{ platform { id } }"}, timeout=10)
-    assert answer.json() == {"error": f"Platform {number} does not exist", "status": 404}
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        "", "[]", "{", '{"query": 1}', '{"query": "{a}", "variables": []}', '{"q": "{a}"}', "[" * 100_000,
-        '{"query": "{a}", "operationName": "\\ud800"}', '{"query": "{a}", "variables": {"\\udfff": 1}}',
-    ],
-)  # fmt: skip
-def test_what_is_no_graphql_request_is_a_bad_request(client: Client, body: str) -> None:
-    answer = client.session.post(
-        client.emulator.graphql_url, data=body, headers={"Content-Type": "application/json"}, timeout=10
-    )
-    assert answer.status_code == 400
-    assert answer.json()["error"]
-
-
-@pytest.mark.parametrize(
-    ("document", "classification"),
-    [
-        ("{", "InvalidSyntax"),
-        ("", "InvalidSyntax"),
-        ("{ nothing }", "ValidationError"),
-        ("{ job { id } }", "ValidationError"),
-        ('{ job(id: "x") { id } }', "ValidationError"),
-        ("query a { platform { id } } query b { platform { id } }", "ValidationError"),
-        ("{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }", "ValidationError"),
-        ("{" * 10_000, "InvalidSyntax"),
-    ],
-)
-def test_a_document_that_can_not_be_carried_out_is_an_error(client: Client, document: str, classification: str) -> None:
-    answer = client.answer(document)
-    assert answer["data"] is None
-    assert answer["errors"][0]["extensions"]["classification"] == classification
-
-
-def test_fragments_that_spread_each_other_twice_are_looked_into_once(client: Client) -> None:
-    """One look for each way to them would be 2 to the power of 40 looks."""
-    doubling = "".join(f" fragment F{one} on Query {{ ...F{one + 1} ...F{one + 1} }}" for one in range(40))
-    document = "{ ...F0 }" + doubling + " fragment F40 on Query { platform { id } }"
-    assert client.data(document)["platform"] == {"id": 1}
-    assert client.emulator.stats()["operations"]["platform"]
-
-
-@pytest.mark.parametrize(
-    "parts",
-    [
-        {"operations": "{", "map": "{}"},
-        {"operations": json.dumps({"query": "{ platform { id } }"})},
-        {"operations": json.dumps({"query": "mutation($f: Upload) { x }"}), "map": json.dumps({"0": ["variables.f"]})},
-        {"operations": "[]", "map": "{}"},
-        {"operations": "[1]", "map": json.dumps({"0": []})},
-    ],
-)
-def test_a_broken_multipart_request_is_a_bad_request(client: Client, parts: dict[str, str]) -> None:
-    files = {name: (None, value) for name, value in parts.items()}
-    answer = client.session.post(client.emulator.graphql_url, files=files, timeout=10)
-    assert answer.status_code == 400
-
-
 def test_a_file_can_not_be_sent_as_plain_text(client: Client) -> None:
     error = client.error(CREATE_JOB, {**wish(client), "file": "text"})
     assert error["extensions"]["classification"] == "ValidationError"
-
-
-def test_two_slashes_are_served_as_one(client: Client) -> None:
-    url = client.emulator.url
-    assert client.data("{ platform { id } }", url=f"{url}//projects//api/platform/1/graphql")["platform"] == {"id": 1}
-    assert client.data("{ repositories { name } }", url=f"{url}//gateway/api/graphql")
 
 
 def test_an_instance_can_be_given_any_end_by_hand(client: Client) -> None:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_saagie.emulator import artifacts, catalogue
+from airflow_provider_saagie.emulator import artifacts
 from airflow_provider_saagie.emulator.engine import Engine, Limits
 from airflow_provider_saagie.emulator.engine.leftovers import end_processes
 from airflow_provider_saagie.emulator.states import ENDS, Status
 from airflow_provider_saagie.emulator.store import instances, jobs, logs, projects, versions
 from airflow_provider_saagie.emulator.store.database import Database
+from tests.unit.emulator.conftest import BASH, wait_until_gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from airflow_provider_saagie.emulator.store.records import Instance
-
-BASH = next(one.id for one in catalogue.technologies().values() if one.technology_id == "bash")
 
 
 @pytest.fixture
@@ -53,25 +51,13 @@ def wait(database: Database, instance: Instance) -> Instance:
     return found
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 def test_children_that_leave_the_session_end_with_the_job(
     database: Database, engine: Engine, request_run: Callable[[str], Instance]
 ) -> None:
     instance = request_run("setsid sleep 300 & echo $!; sleep 0.2; exit 0")
     engine.start(instance)
     assert wait(database, instance).current.status is Status.SUCCEEDED
-    daemon = int(logs.read_lines(database, instance.id, ["STDOUT"])[0].value)
-    deadline = time.monotonic() + 5
-    while is_alive(daemon) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not is_alive(daemon)
+    wait_until_gone(int(logs.read_lines(database, instance.id, ["STDOUT"])[0].value))
 
 
 def test_what_was_on_its_way_at_a_crash_ends_by_what_it_was(

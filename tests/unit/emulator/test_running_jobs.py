@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.unit.emulator.conftest import is_alive, wait_until_gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,22 +19,6 @@ if TYPE_CHECKING:
 
 def statuses(instance: dict) -> list[str]:
     return [record["status"] for record in instance["history"]["statuses"]]
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (ProcessLookupError, FileNotFoundError):
-        return False
-    return state != "Z"  # one that ended but was not collected yet counts as gone
-
-
-def wait_until_gone(pid: int, seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while is_alive(pid):
-        assert time.monotonic() < deadline, f"{pid} is still there"
-        time.sleep(0.05)
 
 
 def test_a_python_job_runs_with_its_file_and_arguments(client: Client) -> None:

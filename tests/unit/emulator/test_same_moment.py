@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_saagie.emulator import catalogue
 from airflow_provider_saagie.emulator.engine import Engine, Limits
 from airflow_provider_saagie.emulator.resolvers.context import Context
 from airflow_provider_saagie.emulator.settings import Settings
 from airflow_provider_saagie.emulator.states import Status
 from airflow_provider_saagie.emulator.store import instances, jobs, projects, versions
 from airflow_provider_saagie.emulator.web.graphql import projects_api
+from tests.unit.emulator.conftest import BASH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.emulator.store.database import Database
     from airflow_provider_saagie.emulator.store.records import Instance, Job
 
-BASH = next(one.id for one in catalogue.technologies().values() if one.technology_id == "bash")
 DELETE_PROJECT = "mutation d($id: UUID!) { deleteProject(projectId: $id) }"
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_provider_saagie.emulator import catalogue
 from airflow_provider_saagie.emulator.clock import from_iso, to_iso
 from airflow_provider_saagie.emulator.engine.schedule import Scheduler, next_tick
 from airflow_provider_saagie.emulator.store import jobs, projects
 from airflow_provider_saagie.emulator.store.database import Database
+from tests.unit.emulator.conftest import BASH
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,6 @@ query runs($id: UUID!) {
   }
 }
 """
-BASH = next(one.id for one in catalogue.technologies().values() if one.technology_id == "bash")
 
 
 @pytest.fixture
