@@ -146,7 +146,7 @@ class SaagieCreateOrUpgradeJobOperator(SaagieTask):
 
         client = self.hook.get_conn()
         project_id = find_project_id(self, client)
-        with _local_file(self.file, beside=Path(context["dag"].fileloc).parent) as file:
+        with _local_file(str(self.file or ""), beside=Path(context["dag"].fileloc).parent) as file:
             change = self._change(file)
             job_id = client.session.run(find_by_name(self.job_name, project_id))
             url = client.settings.job_url(project_id, job_id or "")
@@ -197,7 +197,7 @@ class SaagieCreateOrUpgradeJobOperator(SaagieTask):
 
 
 @contextmanager
-def _local_file(file: str | None, *, beside: Path) -> Iterator[Path | None]:
+def _local_file(file: str, *, beside: Path) -> Iterator[Path | None]:
     """Give a file as one on this machine: itself, beside the DAG's file, or copied here from object storage."""
     if not file:
         yield None

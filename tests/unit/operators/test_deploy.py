@@ -85,7 +85,7 @@ def test_any_change_of_the_settings_adds_a_version(deploy: Any, given: dict[str,
 def test_a_change_of_the_file_adds_a_version(deploy: Any, tmp_path: Path, client: SaagieClient) -> None:
     deploy()
     (tmp_path / "jobs" / "job.py").write_text("print(2)")
-    result = deploy()
+    result = deploy(file=Path("jobs") / "job.py")  # a path will do as well as a text
     assert (result.xcoms["version"], result.xcoms["changed"]) == (2, True)
     version = client.jobs.get_info(result.xcoms["return_value"], versions_only_current=True)["job"]["versions"][0]
     assert b"".join(client.session.download(version["packageInfo"]["downloadUrl"])) == b"print(2)"
