@@ -143,9 +143,11 @@ def test_bad_input_is_refused_before_anything_is_sent(settings: Settings, emulat
 def test_the_deprecated_count_warns_once_in_a_loop(settings: Settings, job_id: str) -> None:
     with SaagieClient(settings) as client, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
-        for _ in range(3):
-            client.jobs.count_instances_by_status(job_id)
-    assert [one.category for one in caught] == [DeprecationWarning]
+        counted = [client.jobs.count_instances_by_status(job_id) for _ in range(3)]
+        assert counted == [client.jobs.count_deletable_instances_by_status(job_id)] * 3
+    (warning,) = caught
+    assert warning.category is DeprecationWarning
+    assert "use count_deletable_instances_by_status" in str(warning.message)
 
 
 def test_an_artifact_that_is_gone_is_not_called_a_platform_that_is_missing(settings: Settings) -> None:

