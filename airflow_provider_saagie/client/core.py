@@ -180,7 +180,7 @@ def check_download(path: str, settings: Settings) -> None:
     :param path: what the platform gave as ``downloadUrl``.
     :raises SaagieProtocolError: naming it.
     """
-    if not path.startswith("/") or path.startswith("//") or "\\" in path or "@" in path.split("/")[0]:
+    if not path.startswith("/") or path.startswith("//") or "\\" in path:
         raise SaagieProtocolError(
             f"download: {settings.base_url} names {shown(path, settings)!r}, which is no path on that host: refused.",
             operation="download",

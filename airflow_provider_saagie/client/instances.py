@@ -43,7 +43,7 @@ class JobInstance:
     :param stopped_by: the login that stopped it, where one did.
     :param status_since: when it came to its status, as the platform writes it.
     :param created_at: when it was made, as the platform writes it; None where that was not asked for.
-    :param outputs: the variables that the job hands on, passwords left out; None where they were not asked for.
+    :param outputs: the variables that the job hands on, passwords left out; None where none were read.
     """
 
     id: str

