@@ -48,7 +48,7 @@ class Clone:
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
-    """A clone of what is in the checkout, committed or not: else a change would be tested at the next commit only."""
+    """A clone, with what a release is made by as it stands here, committed or not: a change is tested at once."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
         pytest.skip("this is no git checkout")
     folder = tmp_path / "clone"

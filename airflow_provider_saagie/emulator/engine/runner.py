@@ -75,7 +75,7 @@ class Engine:
     def recover(self) -> int:
         """End what an emulator that was killed has left behind.
 
-        :return: how many instances were on their way then; they are FAILED now.
+        :return: how many instances were on their way then; they are FAILED now, or KILLED where they were KILLING.
         """
         orphans = instances.list_unfinished(self._database)
         leftovers.end_processes({one.id for one in orphans})

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.unit.emulator.conftest import CREATE_JOB, LOGS, NOBODY, RUN_JOB, STOP
+from tests.unit.emulator.conftest import CREATE_JOB, LOGS, NOBODY, RUN_JOB, STOP, wait_until_gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -301,8 +302,10 @@ def test_a_file_can_not_be_sent_as_plain_text(client: Client) -> None:
 
 def test_an_instance_can_be_given_any_end_by_hand(client: Client) -> None:
     instance = client.run(client.job("echo $$; sleep 300", technology="Bash"))
-    client.wait(instance, "RUNNING")
+    while not (lines := client.lines(instance)):
+        time.sleep(0.05)
     client.emulator.set_instance(instance, "FAILED", "OUT_OF_MEMORY", "killed by the kernel")
+    wait_until_gone(int(lines[0]))
     current = client.wait(instance)["history"]["currentStatus"]
     assert (current["reason"], current["details"]) == ("OUT_OF_MEMORY", "killed by the kernel")
     with pytest.raises(AssertionError, match="404"):
@@ -311,6 +314,19 @@ def test_an_instance_can_be_given_any_end_by_hand(client: Client) -> None:
         client.emulator.set_instance(instance, "TIRED")
     with pytest.raises(AssertionError, match="400"):
         client.emulator.set_instance(instance, "FAILED", "BOREDOM")
+
+
+def test_a_status_given_by_hand_stays_when_the_process_has_ended(client: Client) -> None:
+    instance = client.run(client.job("echo up; sleep 300", technology="Bash"))
+    client.wait_for_line(instance, "up")
+    client.emulator.set_instance(instance, "UNKNOWN")
+    deadline = time.monotonic() + 10
+    while (client.emulator.data / "work" / instance).exists():  # it goes when all of a run is over
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert client.status(instance) == "UNKNOWN"
+    client.stop(instance)
+    client.wait(instance, "KILLED")
 
 
 def test_the_gateway_tells_which_runtimes_there_are(client: Client) -> None:
