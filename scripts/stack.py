@@ -200,6 +200,8 @@ def wait_for_airflow(stack: Stack, seconds: float = 120) -> None:
                 return
         time.sleep(0.2)
     culprit = f"airflow-{missing[0].replace('_', '-')}"
+    # In a cluster there are two of it, whose names have a number.
+    culprit = min((log.stem for log in (stack.wishes.folder / "logs").glob(f"{culprit}*.log")), default=culprit)
     raise StackError(f"Airflow's {missing[0]} is not healthy after {seconds:.0f} s. " + tail(stack, culprit))
 
 

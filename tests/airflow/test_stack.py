@@ -169,18 +169,19 @@ def test_where_the_local_saagies_port_was_taken_meanwhile_another_one_is_tried(
         stack.stop()
 
 
-class BusyAirflow(http.server.BaseHTTPRequestHandler):
-    """Is healthy, and hangs up on the first login."""
+class OddAirflow(http.server.BaseHTTPRequestHandler):
+    """Says what it is told to of its parts, and hangs up on the first login."""
 
+    ill = ""
     logins = 0
 
     def do_GET(self) -> None:
         parts = ("metadatabase", "scheduler", "dag_processor", "triggerer")
-        self.answer({part: {"status": "healthy"} for part in parts})
+        self.answer({part: {"status": "unhealthy" if part == self.ill else "healthy"} for part in parts})
 
     def do_POST(self) -> None:
-        BusyAirflow.logins += 1
-        if BusyAirflow.logins > 1:
+        OddAirflow.logins += 1
+        if OddAirflow.logins > 1:
             self.answer({"access_token": "token"})
 
     def answer(self, told: object) -> None:
@@ -194,18 +195,35 @@ class BusyAirflow(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def test_an_airflow_that_is_too_busy_for_a_login_is_asked_again_and_not_taken_for_another(folder: Path):
-    kept = processes.start([Program("sleeper", SLEEPER, processes.clean_environment(folder))], folder, grace=2)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), BusyAirflow) as server:
+@pytest.fixture
+def odd_stack(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    """A stack whose Airflow only says how it is; one program runs."""
+    monkeypatch.setattr(OddAirflow, "logins", 0)
+    command = [sys.executable, "-c", "import time; print('No database', flush=True); time.sleep(600)"]
+    env = processes.clean_environment(folder)
+    kept = processes.start([Program("airflow-scheduler-1", command, env)], folder, grace=2)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), OddAirflow) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         settings = AirflowSettings(folder, server.server_port, folder, "password")
         wishes = stacks.Wishes(folder, folder, "password", "password")
-        airflow = AirflowApi(settings.url, "admin", "password")
-        stacks.wait_for_airflow(stacks.Stack(kept, wishes, settings, airflow), seconds=20)
-        airflow.close()
+        stack = stacks.Stack(kept, wishes, settings, AirflowApi(settings.url, "admin", "password"))
+        yield stack
         server.shutdown()
-    assert BusyAirflow.logins == 2
-    kept.stop()
+    stack.stop()
+
+
+def test_an_airflow_that_is_too_busy_for_a_login_is_asked_again_and_not_taken_for_another(odd_stack: Stack):
+    stacks.wait_for_airflow(odd_stack, seconds=20)
+    assert OddAirflow.logins == 2
+
+
+def test_a_part_that_is_not_healthy_is_named_with_its_last_lines_also_where_there_are_two_of_it(
+    odd_stack: Stack, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(OddAirflow, "ill", "scheduler")
+    wait_for_text(folder / "logs" / "airflow-scheduler-1.log", "No database")
+    with pytest.raises(StackError, match=r"Airflow's scheduler is not healthy.*\n.*No database"):
+        stacks.wait_for_airflow(odd_stack, seconds=0.5)
 
 
 @pytest.mark.parametrize("after", [0.5, 3.0])
