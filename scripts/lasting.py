@@ -68,15 +68,17 @@ def is_up(folder: Path, state: State) -> bool:
     """Return whether both answer already, and are ours."""
     if not (state.airflow_url and state.saagie_url and processes.keepers(folder)):
         return False
-    airflow = AirflowApi(state.airflow_url, LOGIN, state.airflow_password)
+    airflow, saagie = AirflowApi(state.airflow_url, LOGIN, state.airflow_password), requests.Session()
+    saagie.trust_env = False  # no proxy between this machine and itself
     try:
         airflow.log_in()
-        requests.get(state.saagie_url, timeout=5)
+        saagie.get(state.saagie_url, timeout=5)
         return not airflow.unhealthy()
     except requests.RequestException:
         return False
     finally:
         airflow.close()
+        saagie.close()
 
 
 def bring_up(

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from scripts import demo, processes
+from scripts import demo, lasting, processes
 from scripts import stack as stacks
 from scripts.airflow_api import AirflowApi
 from scripts.airflow_settings import AirflowSettings, free_port
@@ -224,6 +224,17 @@ def test_a_part_that_is_not_healthy_is_named_with_its_last_lines_also_where_ther
     wait_for_text(folder / "logs" / "airflow-scheduler-1.log", "No database")
     with pytest.raises(StackError, match=r"Airflow's scheduler is not healthy.*\n.*No database"):
         stacks.wait_for_airflow(odd_stack, seconds=0.5)
+
+
+def test_what_is_up_is_found_so_also_where_the_environment_names_a_proxy(
+    odd_stack: Stack, folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(OddAirflow, "logins", 1)
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    url = odd_stack.settings.url
+    assert lasting.is_up(folder, lasting.State(airflow_url=url, saagie_url=url))
 
 
 @pytest.mark.parametrize("after", [0.5, 3.0])
