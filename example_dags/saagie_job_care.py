@@ -1,9 +1,9 @@
 """
 ### Keep a copy of a job, try it, and clean up
 
-1. **deploy** makes a Saagie job of `jobs/hello.py`;
+1. **deploy** creates a Saagie job from `jobs/hello.py`;
 2. **export** writes it into a folder, in any storage that Airflow reaches;
-3. **make_trial** makes a second job of that folder, under another name, as one would on another platform;
+3. **make_trial** creates a second job from that folder, under another name, as one would on another platform;
 4. **start_trial** starts it without waiting, and **stop_trial** stops it if it still runs;
 5. **roll_back** makes the first version of the job the current one again;
 6. **delete_trial** deletes the second job, whatever became of it.

@@ -1,11 +1,11 @@
 """
 ### Run when a Saagie job has ended
 
-An asset is fed by the ends of a Saagie job, whoever started it: Saagie's own schedule, a person, another tool. The DAG
-runs once an end has come, and is told which instance it was; no task waits for it.
+The ends of a Saagie job become events of an asset, whoever started the job: Saagie's own schedule, a person, another
+tool. The DAG runs when an end has come, and is told which instance it was; no task waits for it.
 
-Set the environment variable `SAAGIE_REPORT_JOB_ID` to your job's id, or write the id below, then unpause the DAG:
-Airflow watches for DAGs only that are not paused.
+Set the environment variable `SAAGIE_REPORT_JOB_ID` to your job's id, or put the id below, then unpause the DAG:
+Airflow watches only for DAGs that are not paused.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """
-### Many jobs, two at a time, and what they hand on
+### Many jobs, two at a time, and their outputs
 
-1. **deploy** makes a Saagie job for each city, all of them of `jobs/count.py`;
+1. **deploy** creates a Saagie job for each city, all of them from `jobs/count.py`;
 2. **run** runs them all and waits without worker slots; its pool lets two be on their way at a time;
-3. **shares** reads what the jobs have handed on, and works out each one's share;
+3. **shares** reads the jobs' output variables, and works out each one's share;
 4. **describe** writes it into the job's description, with the hook.
 
 It needs a connection `saagie_default`, a project named `Demo`, and a pool `saagie` that counts deferred tasks:

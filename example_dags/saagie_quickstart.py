@@ -1,9 +1,9 @@
 """
 ### From a script to a finished Saagie job
 
-1. **deploy** makes a Saagie job of `jobs/hello.py`; when nothing has changed since, it leaves the job alone;
-2. **run** starts it and waits in the triggerer, without a worker slot; the job's lines appear in this task's log;
-3. **wait** looks at the instance from outside, as a DAG would that doesn't run the job itself;
+1. **deploy** creates a Saagie job from `jobs/hello.py`; when nothing has changed since, it leaves the job alone;
+2. **run** starts it and waits in the triggerer, without a worker slot; the job's output appears in this task's log;
+3. **wait** waits for the instance with a sensor, as a DAG does that doesn't run the job itself;
 4. **purge** deletes the job's older instances, and keeps the newest.
 
 It needs a connection `saagie_default` and a project named `Demo`.
