@@ -37,25 +37,25 @@ EXTRA_FIELDS = (
     FormField(
         "platform_id",
         "Platform number",
-        "The number behind /platform/ in Saagie's addresses. May stay empty where the URL is such an address.",
+        "The number behind /platform/ in Saagie's addresses. May stay empty if the URL is such an address.",
         type="integer",
         minimum=0,
     ),
     FormField(
         "realm",
         "Realm",
-        "The URL's first part, up to a dash: acme in https://acme-workspace.prod.saagie.io. Empty: taken from there.",
+        "Empty: the URL's first part, up to a dash, such as acme in https://acme-workspace.prod.saagie.io.",
     ),
     FormField(
         "verify",
         "Verify TLS",
-        "Empty: yes. Else false, which warns in each task's log, or the path of a CA bundle that workers and "
+        "Empty: yes. Otherwise false, with a warning in each task's log, or the path of a CA bundle that workers and "
         "triggerers have.",
     ),
     FormField(
         "allow_http",
         "Allow plain http",
-        "Plain http shows the password to the network. To this machine itself it is always allowed.",
+        "Plain http shows the password to the network. It is always allowed to this machine itself.",
         type="boolean",
         default=False,
     ),
@@ -71,7 +71,7 @@ EXTRA_FIELDS = (
     FormField(
         "retries",
         "Retries",
-        "How often a request is repeated that failed and may be repeated.",
+        "How often a failed request is repeated, if that is safe.",
         type="integer",
         default=5,
         minimum=0,
