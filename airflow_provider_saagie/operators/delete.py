@@ -26,14 +26,14 @@ KEY = "saagie_delete"
 class SaagieDeleteJobOperator(SaagieTask):
     """Delete a job with its versions, its instances and their logs.
 
-    A job with an instance on its way is not deleted: wait for it, or set ``stop_running``. What else speaks against it
-    (a pipeline that has the job, say) the platform says itself.
+    A job with an instance on its way is not deleted: wait for it, or set ``stop_running``. Any other obstacle (a
+    pipeline that uses the job, say) is reported in the platform's own words.
 
-    A retry deletes the job that the try before has found, and is content where that is gone by now (Airflow 3.3 and
-    newer; before, ``ignore_if_missing=True`` makes a retry safe).
+    A retry deletes the job that the try before found, and succeeds if that is gone by now (on Airflow before 3.3,
+    ``ignore_if_missing=True`` makes a retry safe).
 
-    The task returns whether there was a job to delete. XCom: ``job_id``. The link leads to the job, and once that is
-    gone to its project.
+    The task returns whether there was a job to delete. XCom: ``job_id``. The link leads to the job and, once that is
+    gone, to its project.
 
     .. code-block:: python
 
@@ -46,7 +46,7 @@ class SaagieDeleteJobOperator(SaagieTask):
     :param project_name: the name of its project (templated).
     :param job_alias: the job's alias (templated).
     :param project_id: the UUID of its project (templated).
-    :param ignore_if_missing: whether the task succeeds where there is no such job; no such project is an error still.
+    :param ignore_if_missing: whether the task succeeds if there is no such job; a missing project is still an error.
     :param stop_running: whether to stop instances on their way first, and wait for their ends.
     :param stop_timeout: seconds or a timedelta to wait for their ends.
     :param saagie_conn_id: the connection's id (templated).

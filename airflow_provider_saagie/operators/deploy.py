@@ -22,10 +22,10 @@ __all__ = ["SaagieCreateOrUpgradeJobOperator"]
 
 
 class SaagieCreateOrUpgradeJobOperator(SaagieTask):
-    """Create a job, or bring the one of that name up to what is given here.
+    """Create a job, or update the one of that name to what is given here.
 
     What is not given stays as the platform has it (or takes the reference's default, for a new job). With
-    ``skip_unchanged``, a job that is already like that is left alone: no version is added.
+    ``skip_unchanged``, nothing is changed and no version is added if the job is like that already.
 
     The task returns the job's id. XComs: ``version`` (its number), ``changed`` (whether anything was), ``job_url``.
 
@@ -39,13 +39,14 @@ class SaagieCreateOrUpgradeJobOperator(SaagieTask):
     :param job_name: the job's name (templated).
     :param project_id: the project's UUID (templated).
     :param project_name: or the project's name (templated).
-    :param file: the job's file: a path, from the DAG's file on, or a URI that ``ObjectStoragePath`` reads (templated).
-    :param use_previous_artifact: whether a new version keeps the file, where none is given.
+    :param file: the job's file: a path relative to the folder of the DAG's file, or a URI that ``ObjectStoragePath``
+        reads (templated).
+    :param use_previous_artifact: whether a new version keeps the previous one's file, if none is given.
     :param description: the job's description (templated).
     :param category: a job category of the project (templated).
     :param technology: the technology's label (templated).
     :param technology_catalog: the catalogue that has it (templated).
-    :param runtime_version: the id of the technology's context, such as ``"3.11"`` (templated).
+    :param runtime_version: the id or label of the technology's context, such as ``"3.11"`` (templated).
     :param command_line: what to run; ``{file}`` stands for the file (templated).
     :param release_note: the version's release note (templated).
     :param extra_technology: the second technology, where one is needed (templated).
@@ -54,13 +55,13 @@ class SaagieCreateOrUpgradeJobOperator(SaagieTask):
     :param cron_scheduling: Saagie's own schedule, five fields (templated).
     :param schedule_timezone: its timezone; counts only with a schedule that is given (templated).
     :param resources: ``{"cpu": {"request": 0.5, "limit": 2.6}, "memory": {"request": 1.0}}``.
-    :param emails: whom Saagie tells of the statuses in ``status_list``.
+    :param emails: whom Saagie notifies of the statuses in ``status_list``.
     :param status_list: statuses such as ``"FAILED"``.
     :param source_url: where the source is, such as the link to a commit (templated).
     :param docker_info: ``{"image": …, "dockerCredentialsId": …}``.
-    :param skip_unchanged: whether to leave a job alone that is already so; a new release note alone is no change.
+    :param skip_unchanged: whether to change nothing if the job is so already; a new release note alone is no change.
     :param saagie_conn_id: the connection's id (templated).
-    :raises SaagieValidationError: naming the argument that is wrong, and what there is; nothing was changed then.
+    :raises SaagieValidationError: naming the argument that is wrong, and the possible ones; nothing was changed then.
     """
 
     template_fields: Sequence[str] = (

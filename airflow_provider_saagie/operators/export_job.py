@@ -20,9 +20,9 @@ __all__ = ["SaagieExportJobOperator"]
 class SaagieExportJobOperator(SaagieTask):
     """Write a job's settings and the files of its versions into a folder.
 
-    The layout is that of Saagie's own Python client, so that each reads the other's. The job's folder appears whole or
-    not at all, and replaces an older one; so a retry does no harm. In object storage its ``job.json`` comes last:
-    without it, a folder is no exported job.
+    The layout is that of Saagie's own Python client, so that each can read the other's exports. The job's folder
+    appears whole or not at all, and replaces an older one, so a retry does no harm. In object storage its ``job.json``
+    comes last: without it, a folder is no exported job.
 
     The task returns the job's folder, ``FOLDER/JOB_ID``. XComs: ``job_id``, ``job_url``.
 
@@ -32,7 +32,7 @@ class SaagieExportJobOperator(SaagieTask):
             task_id="export", job_name="nightly", project_name="Sales", folder="s3://aws_default@backups/saagie"
         )
 
-    :param folder: where to make the job's folder: a URI that ``ObjectStoragePath`` writes to, or an absolute path on
+    :param folder: where to create the job's folder: a URI that ``ObjectStoragePath`` writes to, or an absolute path on
         the worker, whose disk may vanish with it (templated).
     :param job_id: the job's UUID (templated).
     :param job_name: the job's name (templated).
@@ -40,7 +40,7 @@ class SaagieExportJobOperator(SaagieTask):
     :param job_alias: the job's alias (templated).
     :param project_id: the UUID of its project (templated).
     :param versions_limit: how many versions, the newest first; None for all.
-    :param versions_only_current: whether to export only the current version: all that an import needs.
+    :param versions_only_current: whether to export only the current version: that is all an import needs.
     :param saagie_conn_id: the connection's id (templated).
     :raises SaagieValidationError: where the folder can't be written, or an argument is wrong.
     :raises SaagieNotFound: where there is no such job.

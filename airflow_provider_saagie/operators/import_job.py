@@ -28,13 +28,13 @@ CHOICES = ("fail", "ignore", "skip")
 
 
 class SaagieImportJobOperator(SaagieTask):
-    """Make a job of an exported folder, with its current version.
+    """Create a job from an exported folder, with its current version.
 
-    Job and version are made by one request, so there is no half import. Names are unique in a project: where the answer
-    is lost, the job is looked up by its name, here and in a retry, which takes over what the try before has made
-    (Airflow 3.3 and newer; before, a retry finds the job there and does what ``if_exists`` says).
+    Job and version are created by one request, so there is no half import. Names are unique in a project: if the answer
+    is lost, the job is looked up by its name, here and in a retry, which takes over what the try before created (on
+    Airflow before 3.3, a retry finds the job there and does what ``if_exists`` says).
 
-    The task returns the job's id. XComs: ``created`` (whether it was made), ``job_url``.
+    The task returns the job's id. XComs: ``created`` (whether it was created), ``job_url``.
 
     .. code-block:: python
 
@@ -42,17 +42,17 @@ class SaagieImportJobOperator(SaagieTask):
             task_id="restore", folder="s3://aws_default@backups/saagie/{{ params.job_id }}", project_name="Sales"
         )
 
-    :param folder: the exported job's folder, or one that holds it alone: a path, from the DAG's file on, or a URI that
-        ``ObjectStoragePath`` reads (templated).
-    :param project_id: the UUID of the project to make it in (templated).
+    :param folder: the exported job's folder, or one that holds only that folder: a path relative to the folder of the
+        DAG's file, or a URI that ``ObjectStoragePath`` reads (templated).
+    :param project_id: the UUID of the project to create it in (templated).
     :param project_name: or the project's name (templated).
-    :param job_name: another name than the exported job's (templated).
-    :param if_exists: where the project has a job of that name: ``"fail"``, ``"ignore"`` it and return its id, or
-        ``"skip"`` the task.
+    :param job_name: a name other than the exported job's (templated).
+    :param if_exists: what to do if the project has a job of that name: ``"fail"``, ``"ignore"`` it and return its id,
+        or ``"skip"`` the task.
     :param saagie_conn_id: the connection's id (templated).
-    :raises SaagieValidationError: where the folder holds no job that can be read, or the project has one of that name;
-        nothing was made then.
-    :raises SaagieOutcomeUnknown: where the answer is lost and the job not there yet: a retry looks again.
+    :raises SaagieValidationError: where the folder holds no readable job, or the project has one of that name; nothing
+        was created then.
+    :raises SaagieOutcomeUnknown: where the answer is lost and the job is not there yet: a retry looks again.
     """
 
     template_fields: Sequence[str] = ("folder", "project_id", "project_name", "job_name", "saagie_conn_id")

@@ -24,10 +24,10 @@ SHOWN_ROWS = 50
 class SaagiePurgeInstancesOperator(SaagieTask):
     """Delete instances of a job that have ended, with their logs.
 
-    Criteria narrow each other down: an instance goes if it fits all that are given. At least one is needed. Instances
-    on their way, and those that belong to a pipeline's instance, are never deleted.
+    An instance is deleted if it fits all criteria that are given; at least one is needed. Instances on their way, and
+    those that belong to a pipeline's instance, are never deleted.
 
-    The task returns how many went.
+    The task returns how many it deleted.
 
     .. code-block:: python
 
@@ -41,12 +41,12 @@ class SaagiePurgeInstancesOperator(SaagieTask):
     :param job_alias: the job's alias (templated).
     :param project_id: the UUID of its project (templated).
     :param selector: how they ended: ALL, SUCCEEDED, FAILED, STOPPED or UNKNOWN (templated).
-    :param older_than: their age since their start (a timedelta), or the moment before which they started (a datetime or
+    :param older_than: how long ago they started (a timedelta), or the moment before which they started (a datetime or
         an ISO 8601 text with a timezone) (templated).
     :param keep_last: how many of the newest to keep in any case.
     :param exclude: ids of instances to keep (templated).
     :param include: ids of instances to delete as well; they win over all else (templated).
-    :param dry_run: whether to only show in the log what would go.
+    :param dry_run: whether to only show in the log what would be deleted.
     :param saagie_conn_id: the connection's id (templated).
     :raises SaagieValidationError: where no criterion is given, or one is wrong; nothing was deleted then.
     """

@@ -26,11 +26,11 @@ SHOWN_VERSIONS = 20
 class SaagieRollbackJobOperator(SaagieTask):
     """Make an earlier version of a job the current one, or a later one again.
 
-    A version that is the current one already is left so, and is no error. Instances on their way go on with the version
-    that they were started with.
+    If the version is the current one already, nothing changes; that is no error. Instances on their way go on with the
+    version that they were started with.
 
     Without ``version_number`` the job goes back by one. A retry doesn't go back further: it aims at the version that
-    the first try has chosen (Airflow 3.3 and newer; before, give a number where that matters). A clear goes back again.
+    the first try chose (on Airflow before 3.3, give a number where that matters). A clear does go back one more.
 
     The task returns the number of the version. XComs: ``previous_version`` (the one that was current), ``changed``,
     ``job_id``, ``job_url``.

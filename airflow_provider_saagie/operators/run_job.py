@@ -42,13 +42,13 @@ class SaagieRunJobOperator(SaagieTask):
     """Run a Saagie job and wait for its end.
 
     The job is named by ``job_id``, by ``job_name`` and ``project_name``, or by ``job_alias`` and ``project_id``.
-    Saagie's ``runJob`` takes no parameters: what a run shall work on is told by the job's own settings.
+    Saagie's ``runJob`` takes no parameters: what a run works on is set in the job's own settings.
 
-    On Airflow 3.3 a job is submitted once: a retry takes up the instance of the earlier try, or ends with it where it
+    On Airflow 3.3 a job is submitted once: a retry takes up the instance of the earlier try, or ends with it if it
     has succeeded meanwhile; a clear stops it and runs the job again. The docs have the whole table, and its limits.
 
     The task returns the instance's id. XComs: ``job_id``, ``instance_status``, ``instance_url``, and ``outputs``, the
-    variables that the job hands on (passwords left out).
+    job's output variables (passwords left out).
 
     .. code-block:: python
 
@@ -61,16 +61,17 @@ class SaagieRunJobOperator(SaagieTask):
     :param project_id: the UUID of its project (templated).
     :param deferrable: whether to wait in the triggerer, without a worker slot; by ``[operators] default_deferrable``.
     :param wait_for_completion: whether to wait at all; False never defers, and succeeds once the job is started.
-    :param poll_interval: seconds between two looks at most, or a timedelta; more often of young instances.
+    :param poll_interval: seconds between two looks at most, or a timedelta; young instances are looked at more often.
     :param timeout: seconds or a timedelta to wait, from the try's start; None for no limit but ``execution_timeout``.
     :param on_timeout: what to do with the instance when ``timeout`` passes: ``"stop"`` it or ``"leave"`` it.
-    :param stop_on_kill: whether to stop the instance when the task is marked failed or success, or cleared as it runs.
+    :param stop_on_kill: whether to stop the instance when the task is marked failed or success or is cleared, gets
+        SIGTERM, or when ``execution_timeout`` passes.
     :param stop_timeout: seconds or a timedelta to wait for the end of an earlier try's instance before another starts.
     :param reattach: whether a try takes up what an earlier one has started; False starts the job each time.
-    :param on_lost_submit: what to do where the answer to ``runJob`` was lost: ``"adopt"`` the instance that it must
-        have started (several that may be it are an error that lists them), ``"fail"`` wherever one may be it, or
-        ``"submit"`` again.
-    :param if_running: what to do where the job is on its way already, and not by this task: ``"submit"`` all the same,
+    :param on_lost_submit: what to do if the answer to ``runJob`` was lost: ``"adopt"`` the instance that it must
+        have started (several possible ones are an error that lists them), ``"fail"`` if there is any instance that it
+        may have started, or ``"submit"`` again.
+    :param if_running: what to do if the job is running already, not started by this task: ``"submit"`` all the same,
         ``"attach"`` to that instance (it is never stopped), ``"skip"`` or ``"fail"``.
     :param retry_killed: whether a run that somebody stopped in Saagie is retried; by default it is not.
     :param skip_on: statuses or reasons, such as ``"KILLED"``, at which the task is skipped rather than failed.

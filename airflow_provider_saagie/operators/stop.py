@@ -22,7 +22,7 @@ __all__ = ["SaagieStopInstanceOperator"]
 class SaagieStopInstanceOperator(SaagieTask):
     """Stop an instance, or all instances of a job that are on their way.
 
-    What has ended already is left as it is, and is no error; so a retry does no harm.
+    An instance that has ended already is left as it is, and is no error, so a retry does no harm.
 
     The task returns the last status of each instance by its id, such as ``{"acd68a7e-…": "KILLED"}``; of a job without
     an instance on its way, ``{}``. XComs: ``job_id``, ``job_url``; where an instance is named, also ``instance_status``
@@ -38,7 +38,7 @@ class SaagieStopInstanceOperator(SaagieTask):
     :param project_name: the name of its project (templated).
     :param job_alias: the job's alias (templated).
     :param project_id: the UUID of its project (templated).
-    :param wait_for_stop: whether to wait for their ends; False only asks.
+    :param wait_for_stop: whether to wait for their ends; False only asks for the stop.
     :param stop_timeout: seconds or a timedelta to wait for their ends.
     :param saagie_conn_id: the connection's id (templated).
     :raises SaagieValidationError: where it names nothing to stop, or too much; nothing was stopped then.

@@ -49,11 +49,11 @@ NO_TIME = 0.001
 
 
 class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
-    """Wait for an instance of a Saagie job to come to one of some statuses; it never stops what it watches.
+    """Wait until an instance of a Saagie job has one of the statuses you name; it never stops what it watches.
 
     The instance is named by ``instance_id``; or it is the latest of a job, which is named as in
-    :class:`~airflow_provider_saagie.operators.saagie.SaagieRunJobOperator`. An instance that ends otherwise fails the
-    task (with ``soft_fail``: skips it). Where Saagie is away, the waiting goes on, deferred or not.
+    :class:`~airflow_provider_saagie.operators.saagie.SaagieRunJobOperator`. An instance that ends with another status
+    fails the task (with ``soft_fail``: skips it). While Saagie is away, the task waits on, deferred or not.
 
     The task returns the instance's id. XCom: ``instance_status``.
 

@@ -26,18 +26,18 @@ class UnusableTrigger(SaagieValidationError, TypeError):
 
 
 class SaagieJobEventTrigger(BaseEventTrigger):
-    """Tells an asset of the ends of a Saagie job, whoever ran it: Airflow, Saagie's schedule, a person.
+    """Turns the ends of a Saagie job into events of an asset, whoever ran the job: Airflow, its schedule, a person.
 
     .. code-block:: python
 
         report = Asset("report", watchers=[AssetWatcher("ends", trigger=SaagieJobEventTrigger(job_id="f5fce22d-…"))])
 
     Each end is an asset event whose ``extra["payload"]`` is a :class:`JobEvent`. The first time only what ends from
-    then on is told, later each end at least once, also what ended while no triggerer ran.
+    then on is reported, later each end at least once, even if it came while no triggerer ran (Airflow 3.3).
 
     :param job_id: the job.
     :param saagie_conn_id: the connection's id.
-    :param statuses: the ends to tell of: SUCCEEDED, FAILED, KILLED, ERROR, SKIPPED, UNKNOWN.
+    :param statuses: the ends to report: SUCCEEDED, FAILED, KILLED, ERROR, SKIPPED, UNKNOWN.
     :param poll_interval: seconds between two looks at most.
     :param unknown_grace: seconds for which the status UNKNOWN is taken for a passing state.
     :raises SaagieValidationError: where one of them can't be used.
