@@ -15,6 +15,7 @@ from aiohttp import web
 
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.waiter import Ended, Failed, StillOnItsWay
+from tests.pages import DOCS, blocks_in, section
 from tests.unit.triggers.scene import HOUR, Scene, all_end
 from tests.unit.triggers.skipping_loop import TimelessLoop, loop_at
 from tests.unit.triggers.small_saagie import RowFails, instance, refusal, row
@@ -193,6 +194,21 @@ def test_an_outage_pauses_the_connection_and_ends_nobody(play: Callable[..., Non
         assert 20 <= len(during) < 60  # one batch goes ahead, at most once a minute or so
         assert s.saagie.now() < 1230 + 75
         assert len(s.saagie.logins) == 1  # the token is still good
+
+    play(scene, debug=False)
+
+
+def test_the_lines_of_an_outage_are_those_that_the_docs_quote(play: Callable[..., None]) -> None:
+    (shown,) = blocks_in(section(DOCS / "operations.md", "## What happens when something is away"), "text")
+
+    async def scene(s: Scene) -> None:
+        s.saagie.refuse = lambda asked: web.Response(status=503) if 30 < asked.at < 330 else None
+        s.saagie.tell = lambda _, at: row("RUNNING" if at < 330 else "SUCCEEDED", age=HOUR)
+        one = s.wait_for(1)
+        assert await all_end([one])
+        for line, said in zip(shown.splitlines(), one.log.lines, strict=True):
+            beginning = line.partition("watchInstances")[0].partition("after")[0]
+            assert said.startswith(beginning)
 
     play(scene, debug=False)
 
