@@ -46,6 +46,8 @@ __all__ = ["SaagieJobInstanceSensor"]
 
 NO_TIME = 0.001
 """Seconds for a sensor whose timeout is 0: it looks once."""
+AWAY = "Saagie is away; waiting goes on until it is back."
+FAILED = "The look failed, and silent_fail has the sensor look on."
 
 
 class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
@@ -108,7 +110,7 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
         self.target_statuses = target_statuses
         self.deferrable = deferrable
         self.saagie_conn_id = saagie_conn_id
-        self._is_away = False
+        self._has_told = False
         self._project_id: str | None = None
 
     @cached_property
@@ -214,19 +216,23 @@ class SaagieJobInstanceSensor(ShowsLink, BaseSensorOperator):
         return instance
 
     def _look_patiently(self, context: Context) -> JobInstance | None:
-        """Read the instance; None also where Saagie is away, which is waited out as in the triggerer."""
+        """Read the instance; None also where Saagie is away, which is waited out as in the triggerer.
+
+        ``silent_fail`` has whatever else goes wrong waited out too.
+        """
         try:
             instance = self._look(context)
         except SaagieError as error:
-            if not isinstance(error, SaagieConnectionError) and not self.silent_fail:
+            is_away = isinstance(error, SaagieConnectionError)
+            if not is_away and not self.silent_fail:
                 raise
-            if not self._is_away:
-                self.log.warning("Saagie is away; waiting goes on until it is back. %s", error)
-            self._is_away = True
+            if not self._has_told:
+                self.log.warning("%s %s", AWAY if is_away else FAILED, error)
+            self._has_told = True
             return None
-        if self._is_away:
+        if self._has_told:
             self.log.info("Saagie answers again.")
-        self._is_away = False
+        self._has_told = False
         return instance
 
     def _wait(self, context: Context, deadline: Deadline) -> Any:

@@ -150,6 +150,17 @@ def test_never_fail_is_no_reason_to_skip_what_is_still_on_its_way(
     assert (seen.result.state, seen.result.xcoms.get("return_value")) == ("success", instance_id)
 
 
+def test_silent_fail_looks_on_whatever_is_wrong_and_says_what(
+    sense: Callable[..., Seen], emulator: EmulatorProcess
+) -> None:
+    os.environ["AIRFLOW_CONN_SAAGIE_WRONG"] = connection(emulator, password="wrong")
+    seen = sense(instance_id=NOBODY, saagie_conn_id="saagie_wrong", silent_fail=True, timeout=1, deferrable=False)
+    assert [type(error) for error in seen.raised] == [AirflowSensorTimeout]
+    assert "The look failed, and silent_fail has the sensor look on." in seen.shown
+    assert "refused the login" in seen.shown
+    assert "Saagie is away" not in seen.shown
+
+
 @in_both_modes
 def test_the_timeout_tells_the_times_and_stops_nothing(
     sense: Callable[..., Seen], make_job: Any, client: SaagieClient, mode: Any
