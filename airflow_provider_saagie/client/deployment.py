@@ -112,6 +112,7 @@ def upgrade(job_id: str, change: JobChange) -> Steps[dict[str, Any]]:
     """Add a version to a job (``addJobVersion``). What is not given stays as the current version has it.
 
     :return: ``{"data": {"addJobVersion": {…}}}``.
+    :raises SaagieOutcomeUnknown: where the answer was lost, or names no version.
     """
     job_id = checks.identifier("job_id", job_id)
     _check(change)
@@ -153,7 +154,7 @@ def create_or_upgrade(project_id: str, change: JobChange) -> Steps[dict[str, Any
     edition = _edition(job_id, change, settings)  # checked before the version is added
     added = yield from _add_version(job_id, change, settings)
     version = added["data"]["addJobVersion"]
-    number = version.get("number") if isinstance(version, dict) else None
+    number = version["number"]
     try:
         edited = yield from _edit(edition)
     except SaagieError as error:
@@ -189,7 +190,9 @@ def _add_version(job_id: str, change: JobChange, settings: dict[str, Any]) -> St
         technology_id = answers.needed(settings, "technology", "id", operation="jobSettings")
         version["runtimeVersion"] = yield from check_runtime(technology_id, change.runtime_version)
     data = yield Call("addJobVersion", {"jobId": job_id, "jobVersion": version, "file": None}, upload)
-    return {"data": {"addJobVersion": answers.changed(data, "addJobVersion", operation="addJobVersion")}}
+    added = answers.changed(data, "addJobVersion", operation="addJobVersion", kind=dict)
+    answers.changed(added, "number", operation="addJobVersion", kind=int)
+    return {"data": {"addJobVersion": added}}
 
 
 def _edit(edition: dict[str, Any]) -> Steps[dict[str, Any]]:

@@ -105,5 +105,5 @@ def _last_of_stderr(session: Session, instance_id: str) -> list[str]:
 def _seconds_between(start: str | None, end: str | None) -> float | None:
     try:
         return (datetime.fromisoformat(str(end)) - datetime.fromisoformat(str(start))).total_seconds()
-    except ValueError:
+    except (ValueError, TypeError):  # no time, or only one of the two has a timezone
         return None

@@ -306,6 +306,16 @@ def test_a_change_in_two_parts_says_what_is_done(
     assert (server.asked["addJobVersion"], server.asked["editJob"]) == (1, 1)
 
 
+@pytest.mark.parametrize("answer", [{"number": None}, {"number": "2"}, {}, 2, []])
+def test_an_added_version_that_the_answer_does_not_name_is_not_known(
+    transport: Transport, server: Scripted, answer: object
+) -> None:
+    server.of["addJobVersion"] = graphql({"data": {"addJobVersion": answer}})
+    with pytest.raises(SaagieOutcomeUnknown, match="addJobVersion"):
+        transport(settings_of(server), deployment.create_or_upgrade(ID, deployment.JobChange(job_name="a")))
+    assert (server.asked["addJobVersion"], server.asked["editJob"]) == (1, 0)
+
+
 @pytest.mark.parametrize("body", [b"[" * 200_000, b'{"errors": 5}', b'{"data": 5, "errors": true}'])
 def test_a_batch_that_is_answered_by_it_has_an_outcome(server: Scripted, body: bytes) -> None:
     """The watcher sends its own text, and takes outcomes as they are."""
