@@ -25,8 +25,8 @@ CLASS_PATH = "airflow_provider_saagie.triggers.saagie.SaagieJobInstanceTrigger"
 SHORTEST_INTERVAL = 0.05
 USUAL_START_LAG = 10.0
 """Seconds within which a triggerer takes up a task that has just deferred; later, it took over from another."""
-SOONEST_EVENT = 6.0
-"""Seconds after a deferral before which no event is told: the scheduler has to hear of the deferral first."""
+HEARD_WITHIN = 3.0
+"""Seconds that a busy machine takes to end a task's process, and its scheduler to hear of that."""
 LOG_LAG = 1.0
 """Seconds within which the triggerer has read a line that a trigger has logged, also where it is busy."""
 WHAT_HAPPENED = {
@@ -146,8 +146,15 @@ class SaagieJobInstanceTrigger(BaseTrigger):
         return 0.0 if waiter.last_line_at is None else LOG_LAG - (time.monotonic() - waiter.last_line_at)
 
     def _until_heard_of(self) -> float:
-        """Give the seconds until Airflow has surely heard of the deferral, which another machine's clock has timed."""
-        return min(SOONEST_EVENT, self.deferred_at + SOONEST_EVENT - time.time())
+        """Give the seconds until Airflow has heard of the deferral, which another machine's clock has timed.
+
+        The scheduler has to hear of the deferral before the event, else it takes the task for lost. A supervisor may
+        see the end of its task's process as late as its next heartbeat is due (seen on Airflow 3.3.2).
+        """
+        from airflow.providers.common.compat.sdk import conf
+
+        soonest = conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + HEARD_WITHIN
+        return min(soonest, self.deferred_at + soonest - time.time())
 
     def _waiter(self) -> Waiter:
         from airflow_provider_saagie.triggers.waiter import Waiter

@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_saagie.client.saagie import SaagieClient
 from airflow_provider_saagie.triggers.events import InstanceEvent
-from airflow_provider_saagie.triggers.saagie import SOONEST_EVENT, SaagieJobInstanceTrigger
+from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
 from tests.unit.client.conftest import settings_for
 from tests.unit.triggers.recorded import Recorder
 
@@ -214,15 +214,17 @@ def _logins(stats: dict[str, Any]) -> int:
 
 
 def test_a_deferred_task_hears_of_an_end_once_the_scheduler_has_heard_of_its_deferral(
-    connection: str, start: Callable[[str], str]
+    connection: str, start: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "2")
+    soonest = 5.0
     instance_id = start("true")
     began = time.time()
     in_a_worker = trigger(instance_id)
     assert run(in_a_worker)[0].status == "success"
-    assert time.time() - began < SOONEST_EVENT
+    assert time.time() - began < soonest
 
     in_the_triggerer = trigger(instance_id)
     in_the_triggerer.task_instance = SimpleNamespace(task_id="run")
     assert run(in_the_triggerer)[0].status == "success"
-    assert time.time() - in_the_triggerer.deferred_at >= SOONEST_EVENT
+    assert time.time() - in_the_triggerer.deferred_at >= soonest
