@@ -153,7 +153,7 @@ class SaagieJobInstanceTrigger(BaseTrigger):
         """
         from airflow.providers.common.compat.sdk import conf
 
-        soonest = conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + HEARD_WITHIN
+        soonest: float = conf.getfloat("workers", "min_heartbeat_interval", fallback=5.0) + HEARD_WITHIN
         return min(soonest, self.deferred_at + soonest - time.time())
 
     def _waiter(self) -> Waiter:
