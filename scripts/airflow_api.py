@@ -12,6 +12,9 @@ from urllib3 import Retry
 from scripts.processes import StackError
 
 FINAL_RUN_STATES = frozenset({"success", "failed"})
+DATABASE_ERROR = '"Database error"'
+"""What Airflow's answer holds where its database refused: on SQLite, two requests that wait for each other's lock."""
+TRIES = 3
 
 
 class AirflowApi:
@@ -41,7 +44,7 @@ class AirflowApi:
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def call(self, method: str, path: str, *, timeout: float = 30, **options: Any) -> Any:
-        """Send one request.
+        """Send a request, and once more where Airflow's database refused it: then nothing of it was done.
 
         :param method: the HTTP method.
         :param path: below `/api/v2/`.
@@ -49,7 +52,10 @@ class AirflowApi:
         :return: the answer's JSON, None where it has none.
         :raises StackError: the answer was an error; its text is shown.
         """
-        answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=timeout, **options)
+        for _ in range(TRIES):
+            answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=timeout, **options)
+            if answer.status_code != 500 or DATABASE_ERROR not in answer.text:
+                break
         if not answer.ok:
             raise StackError(f"Airflow answered {answer.status_code} to {method} {path}: {answer.text[:400]}")
         return answer.json() if answer.content else None
