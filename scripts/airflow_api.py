@@ -44,7 +44,7 @@ class AirflowApi:
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def call(self, method: str, path: str, *, timeout: float = 30, **options: Any) -> Any:
-        """Send a request, and once more where Airflow's database refused it: then nothing of it was done.
+        """Send a request, at most three times where Airflow's database refuses it: then nothing of it was done.
 
         :param method: the HTTP method.
         :param path: below `/api/v2/`.
