@@ -7,7 +7,7 @@ VENV := .venv
 # The site is built without Airflow, by what docs/requirements.txt pins.
 DOCS_VENV := .venv-docs
 SITE ?= docs/_build
-# Which older Airflow `make test-oldest` takes: one that tests/oldest/ has pins for.
+# Which older Airflow `make test-oldest` takes: one that tests/system/stack/versions/ has pins for.
 AIRFLOW ?= 3.0.0
 # Which versions of what we depend on `make test-bounds` takes.
 BOUNDS ?= lowest
@@ -40,7 +40,7 @@ cluster-down: $(VENV)/.installed-cluster ## stop what `make cluster` started
 
 chaos: $(VENV)/.installed-dev ## kill tasks and machines of such an Airflow, balance the books (ARGS="--kills 500 --seed 1")
 	@bash scripts/cluster_env.sh
-	@$(RUN) -m tests.cluster.chaos $(ARGS)
+	@$(RUN) -m tests.system.cluster.chaos $(ARGS)
 
 # Four processes, also on two cores: most tests wait.
 test: $(VENV)/.installed-dev ## run the tests (ARGS=... goes to pytest; ARGS='-m long' runs the long ones)
@@ -50,22 +50,22 @@ test: $(VENV)/.installed-dev ## run the tests (ARGS=... goes to pytest; ARGS='-m
 	@$(RUN) -m pytest --numprocesses 4 $(ARGS)
 
 test-airflow: $(VENV)/.installed-dev ## run all tests that need a real Airflow, the long ones too (ARGS=... goes to pytest)
-	@$(RUN) -m pytest tests/airflow -m '' $(ARGS)
+	@$(RUN) -m pytest tests/system/stack -m '' $(ARGS)
 
 test-oldest: ## run a smaller suite on the oldest Airflow (AIRFLOW=3.1.8: on that one; by hand, not in CI)
 	@bash scripts/oldest_env.sh $(AIRFLOW)
-	@.venv-$(AIRFLOW)/bin/python -m pytest -p no:anyio tests/oldest/test_*.py $(ARGS)
+	@.venv-$(AIRFLOW)/bin/python -m pytest -p no:anyio tests/system/stack/versions/test_*.py $(ARGS)
 
 test-bounds: ## run the unit tests with the lowest versions we allow (BOUNDS=newest: the newest; by hand, not in CI)
 	@PYTHON="$(PYTHON)" bash scripts/bounds_env.sh $(BOUNDS)
 	@.venv-$(BOUNDS)/bin/python -m pytest -p no:anyio --numprocesses 4 \
-		tests/unit/client tests/unit/emulator tests/unit/triggers $(ARGS)
+		tests/unit/client tests/integration/emulator/emulator tests/unit/triggers $(ARGS)
 
 check: $(VENV)/.installed-dev ## ruff, mypy, the direction of imports
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
-	$(RUN) -m mypy --strict tests/typing/caller.py
+	$(RUN) -m mypy --strict tests/support/typed_caller.py
 	$(RUN) -m pytest --quiet tests/unit/test_import_direction.py
 
 release: $(VENV)/.installed-dev ## build, commit and tag a version (VERSION=1.2.3); uploads and pushes nothing

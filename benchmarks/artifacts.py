@@ -22,7 +22,7 @@ from airflow_provider_saagie.client.saagie import SaagieClient
 from benchmarks.figures import Bound, machine, verdict
 from benchmarks.quick_server import quick_server
 from benchmarks.saagie_scene import last_line, settings_for
-from tests.emulator_process import PLATFORM
+from tests.support.emulator_process import PLATFORM
 
 MIB = 1024 * 1024
 SIZE, ROUNDS = 2048 * MIB, 3

@@ -23,7 +23,7 @@ from airflow_provider_saagie.client.saagie import SaagieClient
 from benchmarks.figures import Bound, machine, verdict
 from benchmarks.quick_server import quick_server
 from benchmarks.saagie_scene import OFFICIAL, last_line, make_instance, real_answer, settings_for
-from tests.emulator_process import LOGIN, PASSWORD, PLATFORM, REALM, EmulatorProcess, running_emulator
+from tests.support.emulator_process import LOGIN, PASSWORD, PLATFORM, REALM, EmulatorProcess, running_emulator
 
 CALLS, ROUNDS = 1_000, 10
 OPERATION = "jobInstance"

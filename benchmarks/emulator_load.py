@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from tests.emulator_process import EmulatorProcess, running_emulator
+from tests.support.emulator_process import EmulatorProcess, running_emulator
 
 INSTANCES, BATCH, ROUNDS, STARTS, JOBS = 10_000, 100, 5, 3, 20
 # What a watcher asks for of each instance.

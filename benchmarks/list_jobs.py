@@ -19,7 +19,7 @@ from airflow_provider_saagie.emulator.store import instances, jobs, versions
 from airflow_provider_saagie.emulator.store.database import Database
 from benchmarks.figures import machine
 from benchmarks.saagie_scene import OFFICIAL, last_line, make_instance, settings_for
-from tests.emulator_process import LOGIN, PASSWORD, PLATFORM, REALM, EmulatorProcess, running_emulator
+from tests.support.emulator_process import LOGIN, PASSWORD, PLATFORM, REALM, EmulatorProcess, running_emulator
 
 JOBS, INSTANCES, ROUNDS = 5_000, 10, 3
 # Both clients log in and send a small call first, so that what follows is the list alone.

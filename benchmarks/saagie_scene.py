@@ -13,7 +13,7 @@ import requests
 from airflow_provider_saagie.client.documents import document
 from airflow_provider_saagie.client.saagie import SaagieClient
 from airflow_provider_saagie.client.settings import Settings, read_settings
-from tests.emulator_process import LOGIN, PASSWORD, PLATFORM, REALM, EmulatorProcess
+from tests.support.emulator_process import LOGIN, PASSWORD, PLATFORM, REALM, EmulatorProcess
 
 OFFICIAL = Path(__file__).parents[1] / ".venv-saagieapi" / "bin" / "python"
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import airflow_home
-from tests.emulator_process import EmulatorProcess, start_emulator
+from tests.support import airflow_home
+from tests.support.emulator_process import EmulatorProcess, start_emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
 AIRFLOW_HOME = airflow_home.settle()
-pytest_plugins = ("tests.shared_processes", "tests.airflow_stack")
+pytest_plugins = ("tests.support.xdist_scheduler", "tests.support.airflow_stack")
 
 
 @pytest.fixture(scope="session")

@@ -21,14 +21,14 @@ from airflow_provider_saagie.connection_form import EXTRA_FIELDS
 from airflow_provider_saagie.operators import saagie as operators
 from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
 from docs import draw_how
-from tests.pages import README, ROOT, blocks, prose_of, section, table, text_of
-from tests.published import schema_text
-from tests.unit.operators.conftest import airflow_db, run_dag  # noqa: F401 - fixtures, found here by their names
+from tests.integration.airflow.operators.conftest import airflow_db, run_dag  # noqa: F401 - fixtures, found here by their names
+from tests.support.pages import README, ROOT, blocks, prose_of, section, table, text_of
+from tests.support.schemas import schema_text
 
 if TYPE_CHECKING:
     from airflow.sdk import DAG
 
-    from tests.unit.operators.conftest import TaskResult
+    from tests.integration.airflow.operators.conftest import TaskResult
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "docs").glob("[!_]*/*.md")])
 DOCUMENTED: list[type] = [*(getattr(operators, name) for name in operators.__all__), SaagieJobInstanceSensor]

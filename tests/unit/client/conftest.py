@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_saagie.client.calls import Steps
-    from tests.emulator_process import EmulatorProcess
+    from tests.support.emulator_process import EmulatorProcess
 
 Run = Callable[..., Any]
 

@@ -33,7 +33,7 @@ from airflow_provider_saagie.client.calls import Call
 from airflow_provider_saagie.client.deployment import JobChange
 from airflow_provider_saagie.client.documents import document, operation_names
 from airflow_provider_saagie.exceptions import SaagieError
-from tests import published
+from tests.support import schemas as published
 
 if TYPE_CHECKING:
     from graphql import GraphQLSchema, SelectionSetNode

@@ -31,8 +31,8 @@ from airflow_provider_saagie.exceptions import (
     SaagieOutcomeUnknown,
     SaagieProtocolError,
 )
-from tests.unit.client import scripted_server as scripting
-from tests.unit.client.scripted_server import Scripted, http, scripted_server
+from tests.support import raw_server as scripting
+from tests.support.raw_server import Scripted, http, scripted_server
 from tests.unit.client.test_broken_answers import EVERY_CALL, ID, drive
 
 Transport = Callable[..., list[Any]]

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.client.settings import read_settings
 from airflow_provider_saagie.exceptions import SaagieError, SaagieOutcomeUnknown
-from tests.unit.client.scripted_server import Scripted, http, scripted_server
+from tests.support.raw_server import Scripted, http, scripted_server
 
 EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "5"))  # a long run by hand: SAAGIE_TEST_EXAMPLES=500
 ID = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d"
@@ -146,7 +146,7 @@ def test_no_secret_is_in_any_log_error_or_repr(
     transport: Callable[..., Any], server: Scripted, answer: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With everything at DEBUG and nothing masked: password, token and the proxy's credentials are canaries."""
-    from tests.unit.client import scripted_server as module
+    from tests.support import raw_server as module
 
     token = TOKEN.encode()
     monkeypatch.setattr(

@@ -31,7 +31,7 @@ from airflow_provider_saagie.exceptions import (
 from tests.unit.client.test_broken_answers import steps_of_the_client
 
 if TYPE_CHECKING:
-    from tests.emulator_process import EmulatorProcess
+    from tests.support.emulator_process import EmulatorProcess
     from tests.unit.client.conftest import Run
 
 NOBODY = "00000000-0000-4000-8000-000000000000"

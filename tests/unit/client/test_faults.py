@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_saagie.client.settings import Settings
-    from tests.emulator_process import EmulatorProcess
+    from tests.support.emulator_process import EmulatorProcess
 
 Transport = Callable[..., list[Any]]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_saagie.client.settings import Settings
-    from tests.emulator_process import EmulatorProcess
+    from tests.support.emulator_process import EmulatorProcess
     from tests.unit.client.conftest import Run
 
 NOBODY = "00000000-0000-4000-8000-000000000000"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.emulator_process import EmulatorProcess
+    from tests.support.emulator_process import EmulatorProcess
 
 FAR = 7
 PROJECT = "mutation createProject($project: ProjectInput!) { createProject(project: $project) { id } }"

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from airflow_provider_saagie.client.jobs import Jobs
-from tests.pages import ROOT
-from tests.published import SHARED
+from tests.support.pages import ROOT
+from tests.support.schemas import SHARED
 
 REFERENCE = SHARED / "reference" / "jobs-api.txt"
 BEYOND = {"create": ["docker_info"], "upgrade": ["docker_info"], "create_or_upgrade": ["docker_info"]}
@@ -52,6 +52,6 @@ def test_parameters_and_defaults_are_the_references(name: str) -> None:
 
 
 def test_the_example_that_mypy_checks_calls_every_method() -> None:
-    example = (ROOT / "tests/typing/caller.py").read_text()
+    example = (ROOT / "tests/support/typed_caller.py").read_text()
     methods = [name for name, _ in inspect.getmembers(Jobs, inspect.isfunction) if not name.startswith("_")]
     assert [name for name in methods if f"jobs.{name}(" not in example] == []

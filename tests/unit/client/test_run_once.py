@@ -20,7 +20,7 @@ from airflow_provider_saagie.exceptions import (
     SaagieOutcomeUnknown,
     SaagieWaitTimeout,
 )
-from tests.unit.client.simulated_saagie import JOB, KILLING_TAKES, LOGIN, Fate, Instance, SimulatedSaagie, WorkerDied
+from tests.unit.client.simulated_platform import JOB, KILLING_TAKES, LOGIN, Fate, Instance, SimulatedSaagie, WorkerDied
 
 LOST = Fate(answered=False)
 NEVER_ARRIVED = Fate(starts=False, answered=False)

@@ -16,7 +16,7 @@ from airflow_provider_saagie.exceptions import SaagieInstanceGone, SaagieOutcome
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.settings import Settings
-    from tests.emulator_process import EmulatorProcess
+    from tests.support.emulator_process import EmulatorProcess
     from tests.unit.client.conftest import Run
 
 JOB, INSTANCE = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d", "4f5fce22-2152-4a01-8c6a-4c2eb4808b6d"

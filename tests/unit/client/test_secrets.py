@@ -26,8 +26,8 @@ from airflow_provider_saagie.client.saagie import SaagieClient
 from airflow_provider_saagie.client.settings import read_settings
 from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.hooks.saagie import SaagieHook
-from tests.unit.client import scripted_server as scripting
-from tests.unit.client.scripted_server import Scripted, http, scripted_server
+from tests.support import raw_server as scripting
+from tests.support.raw_server import Scripted, http, scripted_server
 
 if TYPE_CHECKING:
     from pathlib import Path

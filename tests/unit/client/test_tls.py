@@ -14,7 +14,7 @@ import trustme
 from airflow_provider_saagie.client import projects
 from airflow_provider_saagie.client.settings import read_settings
 from airflow_provider_saagie.exceptions import SaagieConnectionError, SaagieError, SaagieValidationError
-from tests.tls_server import Authority, handler
+from tests.support.tls_server import Authority, handler
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -20,7 +20,7 @@ from tests.unit.client.test_broken_answers import ID, drive
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.emulator_process import EmulatorProcess
+    from tests.support.emulator_process import EmulatorProcess
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from airflow_provider_saagie.hooks.saagie import SaagieHook
 
 if TYPE_CHECKING:
-    from tests.emulator_process import EmulatorProcess
+    from tests.support.emulator_process import EmulatorProcess
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.pages import DOCS, section, table
-from tests.tls_server import Authority
+from tests.support.pages import DOCS, section, table
+from tests.support.tls_server import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,7 @@ from airflow_provider_saagie.exceptions import SaagieValidationError
 from airflow_provider_saagie.hooks.saagie import SaagieHook, read_settings_async
 
 if TYPE_CHECKING:
-    from tests.emulator_process import EmulatorProcess
+    from tests.support.emulator_process import EmulatorProcess
 
 
 def test_the_hook_gives_the_jobs_api(connect: Any) -> None:

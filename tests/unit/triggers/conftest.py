@@ -11,7 +11,7 @@ from packaging.version import Version
 
 from airflow_provider_saagie.client import documents
 from airflow_provider_saagie.triggers import saagie
-from tests.unit.triggers.scene import perform
+from tests.support.watcher_scenario import perform
 
 if TYPE_CHECKING:
     from collections.abc import Callable

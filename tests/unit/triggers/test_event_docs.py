@@ -8,7 +8,7 @@ from dataclasses import fields
 
 from airflow_provider_saagie.triggers.events import JobEvent
 from airflow_provider_saagie.triggers.saagie import SaagieJobEventTrigger
-from tests.pages import DOCS, ROOT, blocks_in, section
+from tests.support.pages import DOCS, ROOT, blocks_in, section
 
 EXAMPLE = ROOT / "example_dags" / "saagie_job_event.py"
 SECTION = section(DOCS / "operators.md", "## Event-driven scheduling")

@@ -15,9 +15,9 @@ from airflow_provider_saagie.client import async_session, tls
 from airflow_provider_saagie.triggers.outage import AT_A_TIME
 from airflow_provider_saagie.triggers.poller import ENDS_AT_A_TIME
 from airflow_provider_saagie.triggers.waiter import Waiter
-from tests.unit.triggers.recorded import Recorder
-from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
-from tests.unit.triggers.small_saagie import RowFails, instance, row
+from tests.support.fake_saagie import RowFails, instance, row
+from tests.support.recording_logger import Recorder
+from tests.support.watcher_scenario import HOUR, Scene, all_end, all_leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable

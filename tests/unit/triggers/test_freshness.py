@@ -16,9 +16,9 @@ import pytest
 
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.waiter import Ended, StillOnItsWay
-from tests.unit.triggers.scene import HOUR, Scene, Waiting, all_leave
-from tests.unit.triggers.skipping_loop import TimelessLoop
-from tests.unit.triggers.small_saagie import instance, row
+from tests.support.fake_saagie import instance, row
+from tests.support.virtual_time import TimelessLoop
+from tests.support.watcher_scenario import HOUR, Scene, Waiting, all_leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.waiter import Ended, Failed, Waiter
-from tests.unit.triggers.recorded import Recorder
-from tests.unit.triggers.skipping_loop import run
-from tests.unit.triggers.small_job import JOB, Run, SmallJob
-from tests.unit.triggers.small_saagie import PROJECT, SmallSaagie, connection, instance, row, small_saagie
-from tests.unit.triggers.small_triggerer import Database, Triggerer
+from tests.support.fake_job import JOB, Run, SmallJob
+from tests.support.fake_saagie import PROJECT, SmallSaagie, connection, instance, row, small_saagie
+from tests.support.fake_triggerer import Database, Triggerer
+from tests.support.recording_logger import Recorder
+from tests.support.virtual_time import run
 from tests.unit.triggers.test_free_loop import WhoWrites
 
 if TYPE_CHECKING:

@@ -16,9 +16,9 @@ from airflow_provider_saagie.triggers.rounds import RowError
 from airflow_provider_saagie.triggers.teller import Teller
 from airflow_provider_saagie.triggers.told import Told
 from airflow_provider_saagie.triggers.waiter import Ended, Failed, Waiter
-from tests.unit.triggers.recorded import Recorder
-from tests.unit.triggers.small_job import JOB
-from tests.unit.triggers.small_saagie import PROJECT, instance, row
+from tests.support.fake_job import JOB
+from tests.support.fake_saagie import PROJECT, instance, row
+from tests.support.recording_logger import Recorder
 from tests.unit.triggers.test_rounds import SETTINGS
 
 INTERVAL = 10.0

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
-from tests.unit.triggers.skipping_loop import TimelessLoop
-from tests.unit.triggers.small_saagie import Asked, RowFails, instance, refusal, row
+from tests.support.fake_saagie import Asked, RowFails, instance, refusal, row
+from tests.support.virtual_time import TimelessLoop
+from tests.support.watcher_scenario import HOUR, Scene, all_end, all_leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable

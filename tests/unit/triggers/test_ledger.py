@@ -12,11 +12,11 @@ import pytest
 from airflow_provider_saagie.triggers.job_feed import JobFeed
 from airflow_provider_saagie.triggers.ledger import Ledger
 from airflow_provider_saagie.triggers.told import Told
-from tests.unit.triggers.recorded import Recorder
-from tests.unit.triggers.skipping_loop import TimelessLoop, run
-from tests.unit.triggers.small_job import JOB
-from tests.unit.triggers.small_saagie import instance
-from tests.unit.triggers.small_triggerer import Database, Triggerer
+from tests.support.fake_job import JOB
+from tests.support.fake_saagie import instance
+from tests.support.fake_triggerer import Database, Triggerer
+from tests.support.recording_logger import Recorder
+from tests.support.virtual_time import TimelessLoop, run
 
 KEY = f"saagie:acme:{JOB}:FAILED:SUCCEEDED"
 A, B, C = (instance(number) for number in (1, 2, 3))

@@ -14,14 +14,14 @@ from airflow.sdk.execution_time import task_runner
 from airflow_provider_saagie.client.saagie import SaagieClient
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.events import InstanceEvent
-from tests.emulator_process import running_emulator
+from tests.support.emulator_process import running_emulator
 from tests.unit.client.conftest import settings_for
 from tests.unit.triggers.test_trigger import TELLS_OF_KILLS, Recorded, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.emulator_process import EmulatorProcess
+    from tests.support.emulator_process import EmulatorProcess
 
 MANY = 300
 CONN_ID = "saagie_many"

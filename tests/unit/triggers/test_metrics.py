@@ -22,9 +22,9 @@ from airflow.sdk.execution_time import task_runner
 
 from airflow_provider_saagie.airflow_compat import triggerer_stats
 from airflow_provider_saagie.triggers.metrics import EVERY, Meter
-from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
-from tests.unit.triggers.skipping_loop import TimelessLoop, loop_at
-from tests.unit.triggers.small_saagie import Asked, row
+from tests.support.fake_saagie import Asked, row
+from tests.support.virtual_time import TimelessLoop, loop_at
+from tests.support.watcher_scenario import HOUR, Scene, all_end, all_leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

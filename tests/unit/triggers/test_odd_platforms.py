@@ -20,10 +20,10 @@ from airflow_provider_saagie.exceptions import SaagieConnectionError
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
 from airflow_provider_saagie.triggers.waiter import Ended, Failed, StillOnItsWay, Verdict, Waiter
-from tests.unit.triggers.recorded import Recorder
-from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
-from tests.unit.triggers.skipping_loop import TimelessLoop
-from tests.unit.triggers.small_saagie import PASSWORD, RowFails, connection, instance, refusal, row, small_saagie
+from tests.support.fake_saagie import PASSWORD, RowFails, connection, instance, refusal, row, small_saagie
+from tests.support.recording_logger import Recorder
+from tests.support.virtual_time import TimelessLoop
+from tests.support.watcher_scenario import HOUR, Scene, all_end, all_leave
 
 if TYPE_CHECKING:
     from collections.abc import Callable

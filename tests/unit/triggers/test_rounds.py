@@ -34,8 +34,8 @@ from airflow_provider_saagie.triggers.schedule import (
     next_tick,
 )
 from airflow_provider_saagie.triggers.waiter import Waiter
-from tests.unit.triggers.recorded import Recorder
-from tests.unit.triggers.small_saagie import instance, row
+from tests.support.fake_saagie import instance, row
+from tests.support.recording_logger import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from airflow_provider_saagie.triggers.batch_size import BELIEVED, BatchSize
 from airflow_provider_saagie.triggers.schedule import NOT_SCHEDULED, Schedule
 from airflow_provider_saagie.triggers.waiter import Asked, Waiter
-from tests.unit.triggers.recorded import Recorder
+from tests.support.recording_logger import Recorder
 
 MANY = 4
 STEPS = st.lists(

@@ -9,7 +9,7 @@ from typing import Any
 
 from airflow_provider_saagie.triggers.teller import Teller
 from airflow_provider_saagie.triggers.waiter import Waiter
-from tests.unit.triggers.recorded import Recorder
+from tests.support.recording_logger import Recorder
 
 
 class Gate:

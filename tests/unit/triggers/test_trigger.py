@@ -20,8 +20,8 @@ from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.events import InstanceEvent
 from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
-from tests.unit.triggers.recorded import Recorder
-from tests.unit.triggers.small_saagie import SmallSaagie, connection, instance, row, small_saagie
+from tests.support.fake_saagie import SmallSaagie, connection, instance, row, small_saagie
+from tests.support.recording_logger import Recorder
 from tests.unit.triggers.test_free_loop import StandsStill
 
 if TYPE_CHECKING:

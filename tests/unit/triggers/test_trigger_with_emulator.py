@@ -14,14 +14,14 @@ import pytest
 from airflow_provider_saagie.client.saagie import SaagieClient
 from airflow_provider_saagie.triggers.events import InstanceEvent
 from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
+from tests.support.recording_logger import Recorder
 from tests.unit.client.conftest import settings_for
-from tests.unit.triggers.recorded import Recorder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.emulator_process import EmulatorProcess
+    from tests.support.emulator_process import EmulatorProcess
 
 CONN_ID = "saagie_test"
 

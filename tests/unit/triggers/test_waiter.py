@@ -14,9 +14,9 @@ import pytest
 from airflow_provider_saagie.client.instances import JobInstance
 from airflow_provider_saagie.triggers.teller import Teller
 from airflow_provider_saagie.triggers.waiter import Asked, Failed, StillOnItsWay, Waiter
-from tests.unit.triggers.recorded import Recorder
-from tests.unit.triggers.small_job import JOB
-from tests.unit.triggers.small_saagie import PROJECT, instance, row
+from tests.support.fake_job import JOB
+from tests.support.fake_saagie import PROJECT, instance, row
+from tests.support.recording_logger import Recorder
 from tests.unit.triggers.test_rounds import SETTINGS
 
 WHOSE = contextvars.ContextVar("WHOSE", default="nobody's")

@@ -15,10 +15,10 @@ from aiohttp import web
 
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.waiter import Ended, Failed, StillOnItsWay
-from tests.pages import DOCS, blocks_in, section
-from tests.unit.triggers.scene import HOUR, Scene, all_end
-from tests.unit.triggers.skipping_loop import TimelessLoop, loop_at
-from tests.unit.triggers.small_saagie import RowFails, instance, refusal, row
+from tests.support.fake_saagie import RowFails, instance, refusal, row
+from tests.support.pages import DOCS, blocks_in, section
+from tests.support.virtual_time import TimelessLoop, loop_at
+from tests.support.watcher_scenario import HOUR, Scene, all_end
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

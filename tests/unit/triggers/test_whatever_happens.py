@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
-from tests.unit.triggers.recorded import Recorder
-from tests.unit.triggers.scene import Scene
-from tests.unit.triggers.skipping_loop import CpuTimeLoop, TimelessLoop
-from tests.unit.triggers.small_saagie import PASSWORD, RowFails, instance, refusal, row
+from tests.support.fake_saagie import PASSWORD, RowFails, instance, refusal, row
+from tests.support.recording_logger import Recorder
+from tests.support.virtual_time import CpuTimeLoop, TimelessLoop
+from tests.support.watcher_scenario import Scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable
