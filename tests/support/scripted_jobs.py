@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 LAST_WORDS = "what it said last"
 CODE = f"""
@@ -28,7 +28,7 @@ time.sleep(60)
 
 def job_that_ends(
     make_job: Callable[..., str],
-    emulator: EmulatorProcess,
+    emulator: Emulator,
     status: str,
     reason: str | None = None,
     *,

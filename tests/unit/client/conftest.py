@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_saagie.client.calls import Steps
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 Run = Callable[..., Any]
 
@@ -53,14 +53,14 @@ def run(transport: Callable[..., list[Any]], settings: Settings) -> Run:
     return lambda steps: transport(settings, steps)[0]
 
 
-def settings_for(emulator: EmulatorProcess, **changes: Any) -> Settings:
+def settings_for(emulator: Emulator, **changes: Any) -> Settings:
     given: dict[str, Any] = {"host": emulator.url, "login": emulator.login, "password": emulator.password}
     extra = {"realm": emulator.realm, "platform_id": emulator.platform, **changes.pop("extra", {})}
     return read_settings(**{**given, **changes}, extra=extra)
 
 
 @pytest.fixture
-def settings(emulator: EmulatorProcess) -> Settings:
+def settings(emulator: Emulator) -> Settings:
     """The emulator's settings."""
     return settings_for(emulator)
 

@@ -31,7 +31,7 @@ from airflow_provider_saagie.exceptions import (
 from tests.unit.client.test_broken_answers import steps_of_the_client
 
 if TYPE_CHECKING:
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
     from tests.unit.client.conftest import Run
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -75,7 +75,7 @@ def test_every_call_that_asks_something_is_made_here() -> None:
     ]  # fmt: skip
 
 
-def test_the_platform_is_read(run: Run, emulator: EmulatorProcess) -> None:
+def test_the_platform_is_read(run: Run, emulator: Emulator) -> None:
     assert run(projects.read_platform())["id"] == emulator.platform
 
 
@@ -260,7 +260,7 @@ def test_instances_are_counted_listed_and_deleted(run: Run, project_id: str, scr
         (lambda: deployment.create(NOBODY, JobChange(job_name="a")), NOBODY),
     ],
 )
-def test_what_is_not_there_is_named_with_the_host(run: Run, emulator: EmulatorProcess, steps: Any, said: str) -> None:
+def test_what_is_not_there_is_named_with_the_host(run: Run, emulator: Emulator, steps: Any, said: str) -> None:
     before = len(emulator.requests())
     with pytest.raises(SaagieNotFound) as caught:
         run(steps())
@@ -293,7 +293,7 @@ def test_what_is_not_there_is_named_with_the_host(run: Run, emulator: EmulatorPr
     ids=str,
 )
 def test_wrong_settings_change_nothing_and_say_what_there_is(
-    run: Run, project_id: str, script: Path, emulator: EmulatorProcess, wrong: dict[str, Any], said: str
+    run: Run, project_id: str, script: Path, emulator: Emulator, wrong: dict[str, Any], said: str
 ) -> None:
     before = emulator.requests()
     with pytest.raises(SaagieValidationError) as caught:
@@ -303,7 +303,7 @@ def test_wrong_settings_change_nothing_and_say_what_there_is(
 
 
 @pytest.mark.parametrize("date", ["2023-06-01", "2023-06-01T00:00:00", "yesterday", ""])
-def test_a_date_without_a_timezone_is_refused(run: Run, date: str, emulator: EmulatorProcess) -> None:
+def test_a_date_without_a_timezone_is_refused(run: Run, date: str, emulator: Emulator) -> None:
     before = emulator.requests()
     with pytest.raises(SaagieValidationError, match="date_before"):
         run(instances.delete_instances_by_date(NOBODY, date, None, None))
@@ -322,7 +322,7 @@ def test_versions_are_rolled_back_and_deleted(run: Run, project_id: str, script:
     }
 
 
-def test_a_job_is_copied_and_moved(run: Run, project_id: str, script: Path, emulator: EmulatorProcess) -> None:
+def test_a_job_is_copied_and_moved(run: Run, project_id: str, script: Path, emulator: Emulator) -> None:
     job_id = make(run, project_id, script)
     copy = run(definitions.duplicate(job_id))["duplicateJob"]
     assert set(copy) == {"id", "name"}
@@ -360,7 +360,7 @@ def test_running_with_a_callback_leaves_the_instance_at_its_timeout(run: Run, pr
 
 
 @pytest.mark.parametrize(("freq", "timeout"), [(0, -1), (-1, 5), ("a", 5), (1, -2), (1, "b"), (True, 1)])
-def test_running_with_wrong_times_starts_nothing(run: Run, emulator: EmulatorProcess, freq: Any, timeout: Any) -> None:
+def test_running_with_wrong_times_starts_nothing(run: Run, emulator: Emulator, freq: Any, timeout: Any) -> None:
     before = emulator.requests()
     with pytest.raises(SaagieValidationError, match=r"freq|timeout"):
         run(running.run_with_callback(NOBODY, freq, timeout))

@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_saagie.client.settings import Settings
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 Transport = Callable[..., list[Any]]
 
 
 @pytest.fixture
-def job_id(emulator: EmulatorProcess, settings: Settings, script: Path) -> str:
+def job_id(emulator: Emulator, settings: Settings, script: Path) -> str:
     with session.Session(settings) as talk:
         name = f"faults {uuid.uuid4()}"
         project_id = talk.run(projects.get_project_id("Demo"))
@@ -52,7 +52,7 @@ def job_id(emulator: EmulatorProcess, settings: Settings, script: Path) -> str:
         return answer["data"]["createJob"]["id"]
 
 
-def test_a_read_survives_passing_faults(transport: Transport, settings: Settings, emulator: EmulatorProcess) -> None:
+def test_a_read_survives_passing_faults(transport: Transport, settings: Settings, emulator: Emulator) -> None:
     for what in ("refuse", "drop", "cut"):
         emulator.fault(what, "platform")
         assert transport(settings, projects.read_platform())[0]["id"] == 1
@@ -60,13 +60,13 @@ def test_a_read_survives_passing_faults(transport: Transport, settings: Settings
     assert transport(settings, projects.read_platform())[0]["id"] == 1
 
 
-def test_a_login_survives_passing_faults(transport: Transport, settings: Settings, emulator: EmulatorProcess) -> None:
+def test_a_login_survives_passing_faults(transport: Transport, settings: Settings, emulator: Emulator) -> None:
     emulator.fault("refuse", "login")
     emulator.fault("status", "login", status=502, occurrence=2)
     assert transport(settings, projects.read_platform())[0]["id"] == 1
 
 
-def test_a_fault_that_stays_is_reported(transport: Transport, settings: Settings, emulator: EmulatorProcess) -> None:
+def test_a_fault_that_stays_is_reported(transport: Transport, settings: Settings, emulator: Emulator) -> None:
     emulator.fault("status", "platform", status=503, times=0, body="<h1>Down for maintenance</h1>")
     with pytest.raises(errors.SaagieConnectionError, match=r"platform: http.*HTTP 503.*Down for maintenance"):
         transport(settings, projects.read_platform())
@@ -74,7 +74,7 @@ def test_a_fault_that_stays_is_reported(transport: Transport, settings: Settings
 
 @pytest.mark.parametrize("what", ["drop", "cut", "garbage"])
 def test_a_lost_answer_to_run_job_is_unknown_and_not_repeated(
-    transport: Transport, settings: Settings, emulator: EmulatorProcess, job_id: str, what: str
+    transport: Transport, settings: Settings, emulator: Emulator, job_id: str, what: str
 ) -> None:
     emulator.fault(what, "runJob")
     before = sum(row["operation"] == "runJob" for row in emulator.requests())
@@ -98,7 +98,7 @@ def test_a_429_to_run_job_is_repeated(transport: Transport, settings: Settings, 
 
 
 def test_a_lost_token_is_renewed_once_also_for_a_change(
-    transport: Transport, settings: Settings, emulator: EmulatorProcess, job_id: str
+    transport: Transport, settings: Settings, emulator: Emulator, job_id: str
 ) -> None:
     emulator.fault("expire", "runJob")
     before = emulator.stats()["operations"].get("login", 0)
@@ -113,13 +113,13 @@ def test_a_token_that_is_never_taken_is_an_error(transport: Transport, settings:
         transport(settings, projects.read_platform())
 
 
-def test_many_calls_log_in_once(transport: Transport, settings: Settings, emulator: EmulatorProcess) -> None:
+def test_many_calls_log_in_once(transport: Transport, settings: Settings, emulator: Emulator) -> None:
     before = emulator.stats()["operations"].get("login", 0)
     transport(settings, *[projects.read_platform() for _ in range(5)])
     assert emulator.stats()["operations"]["login"] == before + 1
 
 
-def test_many_at_a_time_log_in_once(settings: Settings, emulator: EmulatorProcess) -> None:
+def test_many_at_a_time_log_in_once(settings: Settings, emulator: Emulator) -> None:
     async def main() -> None:
         async with async_session.AsyncSession(settings) as talk:
             await asyncio.gather(*[talk.run(projects.read_platform()) for _ in range(20)])
@@ -145,7 +145,7 @@ def test_a_web_page_instead_of_a_token_is_named_and_not_shown(transport: Transpo
 @pytest.mark.parametrize("operation", ["login", "platform"])
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 def test_a_redirect_is_not_followed_but_named(
-    transport: Transport, settings: Settings, emulator: EmulatorProcess, operation: str, status: int
+    transport: Transport, settings: Settings, emulator: Emulator, operation: str, status: int
 ) -> None:
     with listening() as (port, heard):
         emulator.fault("redirect", operation, times=0, status=status, location=f"http://127.0.0.1:{port}/trap")
@@ -169,7 +169,7 @@ def test_a_redirect_is_not_followed_but_named(
     ids=str,
 )
 def test_wrong_connections_say_what_is_wrong(
-    transport: Transport, emulator: EmulatorProcess, changes: dict[str, Any], kind: type[Exception], said: str
+    transport: Transport, emulator: Emulator, changes: dict[str, Any], kind: type[Exception], said: str
 ) -> None:
     settings = settings_for(emulator, **{**changes, "extra": {"retries": 0, **changes.get("extra", {})}})
     with pytest.raises(kind) as caught:
@@ -180,7 +180,7 @@ def test_wrong_connections_say_what_is_wrong(
     assert settings.password not in message
 
 
-def test_an_answer_that_takes_too_long_is_a_timeout(transport: Transport, emulator: EmulatorProcess) -> None:
+def test_an_answer_that_takes_too_long_is_a_timeout(transport: Transport, emulator: Emulator) -> None:
     emulator.fault("delay", "platform", seconds=3, times=0)
     settings = settings_for(emulator, extra={"timeout": 0.5, "retries": 0})
     with pytest.raises(errors.SaagieTimeout, match=r"no answer came in time.*`timeout` is 0\.5 s"):
@@ -313,14 +313,14 @@ def test_no_error_of_a_transport_is_left_out_and_none_hides_a_more_specific_one(
     assert [kind for n, kind in enumerate(kinds) if issubclass(kind, tuple(kinds[:n]))] == []
 
 
-def test_an_artifact_elsewhere_is_refused_before_the_login(settings: Settings, emulator: EmulatorProcess) -> None:
+def test_an_artifact_elsewhere_is_refused_before_the_login(settings: Settings, emulator: Emulator) -> None:
     before = emulator.stats()["operations"].get("login", 0)
     with session.Session(settings) as talk, pytest.raises(errors.SaagieProtocolError, match="refused"):
         list(talk.download("https://evil.io/job.py"))
     assert emulator.stats()["operations"].get("login", 0) == before
 
 
-def test_the_last_look_is_taken_in_the_last_moment(emulator: EmulatorProcess, settings: Settings, job_id: str) -> None:
+def test_the_last_look_is_taken_in_the_last_moment(emulator: Emulator, settings: Settings, job_id: str) -> None:
     """Whoever was frozen since the intent was written has to write it anew before anything goes out."""
     looks: list[int] = []
 
@@ -334,7 +334,7 @@ def test_the_last_look_is_taken_in_the_last_moment(emulator: EmulatorProcess, se
 
 
 def test_what_the_last_look_raises_is_no_lost_answer(
-    emulator: EmulatorProcess, settings: Settings, job_id: str
+    emulator: Emulator, settings: Settings, job_id: str
 ) -> None:
     """Airflow refuses to store anything for a try that it has given up; nothing was sent then."""
     looks: list[int] = []

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_saagie.client.settings import Settings
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
     from tests.unit.client.conftest import Run
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -107,7 +107,7 @@ def test_an_edit_keeps_what_is_not_given(run: Run, job_id: str, change: dict[str
     ],
 )
 def test_what_is_incomplete_or_not_there_is_refused_before_anything_is_sent(
-    settings: Settings, emulator: EmulatorProcess, call: Any
+    settings: Settings, emulator: Emulator, call: Any
 ) -> None:
     before = emulator.stats()["operations"]
     with SaagieClient(settings) as client, pytest.raises(SaagieValidationError):
@@ -131,7 +131,7 @@ def test_an_artifact_that_is_gone_is_not_called_a_platform_that_is_missing(setti
 
 
 def test_an_artifact_that_is_elsewhere_is_not_followed(
-    settings: Settings, emulator: EmulatorProcess, run: Run, job_id: str
+    settings: Settings, emulator: Emulator, run: Run, job_id: str
 ) -> None:
     emulator.fault("redirect", "artifact", times=0, location="http://127.0.0.1:1/elsewhere")
     url = version(run, job_id)["packageInfo"]["downloadUrl"]

@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 FAR = 7
 PROJECT = "mutation createProject($project: ProjectInput!) { createProject(project: $project) { id } }"
 TECHNOLOGIES = "query repositories { repositories { technologies { __typename id } } }"
 
 
-def ask(emulator: EmulatorProcess, url: str, query: str, **variables: Any) -> dict[str, Any]:
+def ask(emulator: Emulator, url: str, query: str, **variables: Any) -> dict[str, Any]:
     request = urllib.request.Request(
         url,
         data=json.dumps({"query": query, "variables": variables}).encode(),
@@ -36,7 +36,7 @@ def ask(emulator: EmulatorProcess, url: str, query: str, **variables: Any) -> di
         return json.load(answer)["data"]
 
 
-def make_project(emulator: EmulatorProcess, platform: int, name: str) -> str:
+def make_project(emulator: Emulator, platform: int, name: str) -> str:
     rows = ask(emulator, emulator.gateway_url, TECHNOLOGIES)["repositories"]
     ids = [{"id": one["id"]} for row in rows for one in row["technologies"] if one["__typename"] == "JobTechnology"]
     wish = {"name": name, "technologiesByCategory": [{"jobCategory": "Processing", "technologies": ids}]}
@@ -45,13 +45,13 @@ def make_project(emulator: EmulatorProcess, platform: int, name: str) -> str:
 
 
 @pytest.fixture
-def platforms(fresh_emulator: Callable[..., EmulatorProcess]) -> EmulatorProcess:
+def platforms(start_emulator: Callable[..., Emulator]) -> Emulator:
     """An emulator with two platforms."""
-    return fresh_emulator("--platform", "1", "--platform", str(FAR))
+    return start_emulator("--platform", "1", "--platform", str(FAR))
 
 
 def test_a_job_moves_within_a_platform_and_to_another(
-    transport: Callable[..., Any], platforms: EmulatorProcess, script: Path
+    transport: Callable[..., Any], platforms: Emulator, script: Path
 ) -> None:
     here = settings_for(platforms)
     there = replace(here, platform_id=FAR)
@@ -85,7 +85,7 @@ def test_a_job_moves_within_a_platform_and_to_another(
 
 
 def test_a_job_that_can_t_move_stays_and_the_platform_says_why(
-    transport: Callable[..., Any], platforms: EmulatorProcess, script: Path
+    transport: Callable[..., Any], platforms: Emulator, script: Path
 ) -> None:
     here = settings_for(platforms)
     (demo,) = transport(here, projects.get_project_id("Demo"))

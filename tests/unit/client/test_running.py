@@ -16,7 +16,7 @@ from airflow_provider_saagie.exceptions import SaagieInstanceGone, SaagieOutcome
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.settings import Settings
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
     from tests.unit.client.conftest import Run
 
 JOB, INSTANCE = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d", "4f5fce22-2152-4a01-8c6a-4c2eb4808b6d"
@@ -94,7 +94,7 @@ def job_id(run: Run, tmp_path: Any) -> str:
 
 @pytest.mark.parametrize("what", ["drop", "cut"])
 def test_a_lost_answer_names_the_instances_that_could_be_it(
-    run: Run, emulator: EmulatorProcess, job_id: str, what: str
+    run: Run, emulator: Emulator, job_id: str, what: str
 ) -> None:
     emulator.fault(what, "runJob")
     with pytest.raises(SaagieOutcomeUnknown) as caught:
@@ -108,14 +108,14 @@ def test_a_lost_answer_names_the_instances_that_could_be_it(
     assert caught.value.operation == "runJob"
 
 
-def test_a_lost_answer_that_started_nothing_says_so(run: Run, emulator: EmulatorProcess, job_id: str) -> None:
+def test_a_lost_answer_that_started_nothing_says_so(run: Run, emulator: Emulator, job_id: str) -> None:
     emulator.fault("status", "runJob", status=500)
     with pytest.raises(SaagieOutcomeUnknown, match=r"HTTP 500.*The job has no instance"):
         run(running.run(job_id))
 
 
 def test_a_platform_that_stays_away_is_still_an_unknown_outcome(
-    transport: Callable[..., Any], settings: Settings, emulator: EmulatorProcess, job_id: str
+    transport: Callable[..., Any], settings: Settings, emulator: Emulator, job_id: str
 ) -> None:
     emulator.fault("status", "*", status=500, times=0, occurrence=2)  # after the login
     before = sum(row["operation"] == "runJob" for row in emulator.requests())

@@ -20,11 +20,11 @@ from tests.unit.client.test_broken_answers import ID, drive
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 
 @pytest.fixture
-def client(emulator: EmulatorProcess) -> Iterator[SaagieClient]:
+def client(emulator: Emulator) -> Iterator[SaagieClient]:
     with SaagieClient(settings_for(emulator, extra={"retries": 0})) as client:
         yield client
 
@@ -95,7 +95,7 @@ def test_what_was_exported_is_imported_with_all_its_settings(client: Any, job: A
 
 @pytest.mark.parametrize("what", ["drop", "cut", "garbage", "status"])
 def test_a_failed_export_leaves_no_half_folder_and_notes_the_job(
-    client: Any, job: Any, emulator: EmulatorProcess, tmp_path: Path, what: str
+    client: Any, job: Any, emulator: Emulator, tmp_path: Path, what: str
 ) -> None:
     emulator.fault(what, "artifact", occurrence=2, times=0)
     with pytest.raises(errors.SaagieError):
@@ -149,7 +149,7 @@ def test_odd_names_of_files_are_taken(name: str) -> None:
     ],
 )
 def test_a_folder_that_is_no_export_makes_nothing(
-    client: Any, job: Any, emulator: EmulatorProcess, tmp_path: Path, change: Any, said: str
+    client: Any, job: Any, emulator: Emulator, tmp_path: Path, change: Any, said: str
 ) -> None:
     client.jobs.export(job["id"], str(tmp_path))
     change(tmp_path / job["id"])
@@ -190,7 +190,7 @@ def test_a_job_whose_file_is_called_like_the_description_imports(client: Any, jo
 
 
 def test_a_file_that_vanishes_before_it_is_sent_changes_nothing(
-    client: Any, job: Any, emulator: EmulatorProcess, tmp_path: Path
+    client: Any, job: Any, emulator: Emulator, tmp_path: Path
 ) -> None:
     file = tmp_path / "job.py"
     file.write_text("print()")

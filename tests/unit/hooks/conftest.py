@@ -10,11 +10,11 @@ import pytest
 from airflow_provider_saagie.hooks.saagie import SaagieHook
 
 if TYPE_CHECKING:
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 
 @pytest.fixture
-def connect(emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch) -> Any:
+def connect(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A function that sets the connection `saagie_test`, to the emulator but for what is given."""
 
     def set_connection(**changes: Any) -> SaagieHook:

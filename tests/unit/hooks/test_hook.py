@@ -11,7 +11,7 @@ from airflow_provider_saagie.exceptions import SaagieValidationError
 from airflow_provider_saagie.hooks.saagie import SaagieHook, read_settings_async
 
 if TYPE_CHECKING:
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 
 def test_the_hook_gives_the_jobs_api(connect: Any) -> None:
@@ -22,7 +22,7 @@ def test_the_hook_gives_the_jobs_api(connect: Any) -> None:
     hook.close()
 
 
-def test_a_connection_may_be_a_uri(emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_may_be_a_uri(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
     host, port = emulator.url.removeprefix("http://").split(":")
     monkeypatch.setenv(
         "AIRFLOW_CONN_SAAGIE_TEST",
@@ -32,7 +32,7 @@ def test_a_connection_may_be_a_uri(emulator: EmulatorProcess, monkeypatch: pytes
     assert good, message
 
 
-def test_a_good_connection_says_where_it_got(connect: Any, emulator: EmulatorProcess) -> None:
+def test_a_good_connection_says_where_it_got(connect: Any, emulator: Emulator) -> None:
     good, message = connect().test_connection()
     assert good
     assert f"Logged in to {emulator.url} as airflow in the realm local; platform 1" in message

@@ -21,25 +21,25 @@ from tests.unit.triggers.test_trigger import TELLS_OF_KILLS, Recorded, Superviso
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 MANY = 300
 CONN_ID = "saagie_many"
 
 
 @pytest.fixture(scope="module")
-def saagie(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
+def saagie(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
     with running_emulator(tmp_path_factory.mktemp("many") / "data", "--simulate", "--simulate-seconds", "3600") as one:
         yield one
 
 
 @pytest.fixture(scope="module")
-def left(saagie: EmulatorProcess) -> list[str]:
+def left(saagie: Emulator) -> list[str]:
     """Instances that no test stops."""
     return start(saagie, MANY)
 
 
-def connect(saagie: EmulatorProcess, monkeypatch: pytest.MonkeyPatch, password: str) -> None:
+def connect(saagie: Emulator, monkeypatch: pytest.MonkeyPatch, password: str) -> None:
     fields = {
         "conn_type": "saagie",
         "host": saagie.url,
@@ -50,7 +50,7 @@ def connect(saagie: EmulatorProcess, monkeypatch: pytest.MonkeyPatch, password: 
     monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps(fields))
 
 
-def start(saagie: EmulatorProcess, many: int) -> list[str]:
+def start(saagie: Emulator, many: int) -> list[str]:
     with SaagieClient(settings_for(saagie)) as client:
         job = client.jobs.create(
             f"job {uuid.uuid4()}", client.get_project_id("Demo"), technology="bash", runtime_version="debian12-bookworm"
@@ -59,15 +59,15 @@ def start(saagie: EmulatorProcess, many: int) -> list[str]:
         return [client.jobs.run(job_id)["runJob"]["id"] for _ in range(many)]
 
 
-def logins(saagie: EmulatorProcess) -> int:
+def logins(saagie: Emulator) -> int:
     return int(saagie.stats()["operations"].get("login", 0))
 
 
-def asked(saagie: EmulatorProcess) -> int:
+def asked(saagie: Emulator) -> int:
     return int(saagie.stats()["requests"].get("watchInstances", 0))
 
 
-def stopped(saagie: EmulatorProcess) -> list[str]:
+def stopped(saagie: Emulator) -> list[str]:
     return [
         request["variables"]["jobInstanceId"]
         for request in saagie.requests()
@@ -101,7 +101,7 @@ async def wait_all(waiting: list[Recorded]) -> list[InstanceEvent]:
 @TELLS_OF_KILLS
 @pytest.mark.parametrize("is_refused", [False, True])
 def test_hundreds_of_stops_at_once_try_one_login(
-    saagie: EmulatorProcess, left: list[str], monkeypatch: pytest.MonkeyPatch, is_refused: bool
+    saagie: Emulator, left: list[str], monkeypatch: pytest.MonkeyPatch, is_refused: bool
 ) -> None:
     connect(saagie, monkeypatch, "an old one" if is_refused else saagie.password)
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor("failed"), raising=False)
@@ -119,7 +119,7 @@ def test_hundreds_of_stops_at_once_try_one_login(
 
 @pytest.mark.parametrize("is_refused", [False, True])
 def test_hundreds_of_deadlines_in_the_same_second_try_one_login(
-    saagie: EmulatorProcess, left: list[str], monkeypatch: pytest.MonkeyPatch, is_refused: bool
+    saagie: Emulator, left: list[str], monkeypatch: pytest.MonkeyPatch, is_refused: bool
 ) -> None:
     """The login is as cold as can be: a triggerer takes the tasks over as their deadlines pass."""
     connect(saagie, monkeypatch, "an old one" if is_refused else saagie.password)

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 CONN_ID = "saagie_test"
 
 
 @pytest.fixture
-def connection(emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch) -> str:
+def connection(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> str:
     fields = {
         "conn_type": "saagie",
         "host": emulator.url,
@@ -40,7 +40,7 @@ def connection(emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch) -> st
 
 
 @pytest.fixture
-def client(emulator: EmulatorProcess) -> Iterator[SaagieClient]:
+def client(emulator: Emulator) -> Iterator[SaagieClient]:
     with SaagieClient(settings_for(emulator)) as client:
         yield client
 
@@ -166,7 +166,7 @@ def test_the_deadline_ends_the_waiting_on_time(connection: str, start: Callable[
     assert (event.status, event.deadline_kind, event.instance_status) == ("timeout", "execution_timeout", "RUNNING")
 
 
-def test_the_deadline_holds_where_saagie_is_away(emulator: EmulatorProcess, connection: str) -> None:
+def test_the_deadline_holds_where_saagie_is_away(emulator: Emulator, connection: str) -> None:
     emulator.fault("outage", seconds=60)
     deadline = time.time() + 0.5
     (event,) = run(trigger(str(uuid.uuid4()), deadline=deadline))
@@ -200,7 +200,7 @@ def test_it_runs_as_dag_test_runs_it(connection: str, start: Callable[[str], str
 
 
 def test_a_lost_token_is_replaced_for_all_at_once(
-    emulator: EmulatorProcess, connection: str, start: Callable[[str], str]
+    emulator: Emulator, connection: str, start: Callable[[str], str]
 ) -> None:
     instances = [start("sleep 1") for _ in range(3)]
     before = emulator.stats()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow.sdk import DAG
 
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +58,7 @@ class TaskResult:
 
 
 @pytest.fixture
-def run_dag(airflow_db: None, emulator: EmulatorProcess) -> Callable[[DAG], dict[str, TaskResult]]:
+def run_dag(airflow_db: None, emulator: Emulator) -> Callable[[DAG], dict[str, TaskResult]]:
     """A function that runs a DAG against the emulator, and tells how its tasks ended."""
 
     os.environ["AIRFLOW_CONN_SAAGIE_DEFAULT"] = connection(emulator)
@@ -71,7 +71,7 @@ def run_quietly(dag: DAG) -> dict[str, TaskResult]:
         return _run(dag)
 
 
-def connection(emulator: EmulatorProcess, **changes: Any) -> str:
+def connection(emulator: Emulator, **changes: Any) -> str:
     given: dict[str, Any] = {
         "conn_type": "saagie",
         "host": emulator.url,
@@ -100,7 +100,7 @@ def _run(dag: DAG) -> dict[str, TaskResult]:
 
 
 @pytest.fixture
-def client(emulator: EmulatorProcess) -> Iterator[SaagieClient]:
+def client(emulator: Emulator) -> Iterator[SaagieClient]:
     """A client of the emulator."""
     with SaagieClient(settings_for(emulator)) as client:
         yield client

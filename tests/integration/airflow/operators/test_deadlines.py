@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.client.saagie import SaagieClient
     from tests.integration.airflow.operators.conftest import TaskResult
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 LONG = "import time\ntime.sleep(60)"
 # Airflow's alarm raises wherever Python is, also in a finalizer, which can only tell of it.
@@ -113,7 +113,7 @@ def test_when_the_time_is_over_the_instance_is_stopped_or_left(
 
 @SWALLOWED
 def test_airflows_own_alarm_in_the_midst_of_the_stop_leaves_nothing_running(
-    run_task: Any, make_job: Any, client: SaagieClient, emulator: EmulatorProcess
+    run_task: Any, make_job: Any, client: SaagieClient, emulator: Emulator
 ) -> None:
     """Both deadlines are the same, and Airflow's alarm strikes a moment after ours: while Saagie is being asked."""
     job_id = make_job(LONG)
@@ -135,7 +135,7 @@ class LateSlot(SaagieRunJobOperator):
 
 @pytest.mark.long
 def test_an_end_in_time_counts_though_the_worker_slot_comes_late(
-    run_task: Any, make_job: Any, emulator: EmulatorProcess
+    run_task: Any, make_job: Any, emulator: Emulator
 ) -> None:
     result, _ = run_task(LateSlot, job_id=job_that_ends(make_job, emulator, "SUCCEEDED"), deferrable=True, timeout=4)
     assert result.state == "success"
@@ -183,7 +183,7 @@ def test_airflows_backstop_stops_too(run_task: Any, make_job: Any, client: Saagi
 
 @pytest.mark.parametrize(("status", "state"), [("SUCCEEDED", "success"), ("FAILED", "failed")])
 def test_an_end_that_airflows_backstop_finds_counts(
-    run_task: Any, make_job: Any, emulator: EmulatorProcess, status: str, state: str
+    run_task: Any, make_job: Any, emulator: Emulator, status: str, state: str
 ) -> None:
     job_id = job_that_ends(make_job, emulator, status)
     result, errors = run_task(NoTriggererForASecond, job_id=job_id, deferrable=True, timeout=60)

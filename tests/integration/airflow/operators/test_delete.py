@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.client.saagie import SaagieClient
     from tests.integration.airflow.operators.conftest import TaskResult
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 NOBODY = "f5fce22d-2152-4a01-8c6a-4c2eb4808b6d"
 LONG = "import time\ntime.sleep(120)"
@@ -82,7 +82,7 @@ def test_a_job_that_runs_stays_unless_it_may_be_stopped(deleting: Any, make_job:
 
 @pytest.mark.parametrize("what", ["drop", "garbage"])
 def test_a_lost_answer_is_looked_after(
-    deleting: Any, make_job: Any, client: Any, emulator: EmulatorProcess, what: str
+    deleting: Any, make_job: Any, client: Any, emulator: Emulator, what: str
 ) -> None:
     job_id = make_job("print(1)")
     emulator.fault(what, "deleteJob")
@@ -92,7 +92,7 @@ def test_a_lost_answer_is_looked_after(
 
 
 def test_a_retry_is_content_with_what_the_try_before_has_deleted(
-    run_dag: Any, new_dag: Any, make_job: Any, client: Any, emulator: EmulatorProcess
+    run_dag: Any, new_dag: Any, make_job: Any, client: Any, emulator: Emulator
 ) -> None:
     """The answer is lost, and Saagie can't be asked either: the first try fails after it has deleted the job."""
     name = f"job {uuid.uuid4()}"
@@ -108,7 +108,7 @@ def test_a_retry_is_content_with_what_the_try_before_has_deleted(
 
 
 def test_a_retry_deletes_no_other_job_of_that_name(
-    run_dag: Any, new_dag: Any, make_job: Any, client: Any, emulator: EmulatorProcess
+    run_dag: Any, new_dag: Any, make_job: Any, client: Any, emulator: Emulator
 ) -> None:
     name = f"job {uuid.uuid4()}"
     make_job("print(1)", job_name=name)
@@ -126,7 +126,7 @@ def test_a_retry_deletes_no_other_job_of_that_name(
 
 
 def test_a_retry_that_names_another_job_deletes_that(
-    run_dag: Any, new_dag: Any, make_job: Any, client: Any, emulator: EmulatorProcess
+    run_dag: Any, new_dag: Any, make_job: Any, client: Any, emulator: Emulator
 ) -> None:
     """As where the DAG was edited between two tries."""
     before, after = make_job("print(1)"), make_job("print(2)")
@@ -155,7 +155,7 @@ BAD = [
 ]
 
 
-def test_bad_input_deletes_nothing(run_dag: Any, new_dag: Any, emulator: EmulatorProcess, capfd: Any) -> None:
+def test_bad_input_deletes_nothing(run_dag: Any, new_dag: Any, emulator: Emulator, capfd: Any) -> None:
     dag = new_dag()
     with dag:
         for number, (given, _) in enumerate(BAD):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.client.saagie import SaagieClient
     from tests.integration.airflow.operators.conftest import TaskResult
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_a_new_job_is_made_of_the_file_beside_the_dag(deploy: Any, client: Saagi
 
 
 def test_an_unchanged_job_is_left_alone_whatever_the_release_note(
-    deploy: Any, emulator: EmulatorProcess, tmp_path: Path
+    deploy: Any, emulator: Emulator, tmp_path: Path
 ) -> None:
     deploy(description="same")
     before = emulator.requests()
@@ -116,7 +116,7 @@ def test_a_file_may_be_in_object_storage(deploy: Any, tmp_path: Path, client: Sa
     ids=str,
 )
 def test_bad_input_changes_nothing_and_says_what_is_wrong(
-    deploy: Any, emulator: EmulatorProcess, given: dict[str, Any], said: str, capfd: Any
+    deploy: Any, emulator: Emulator, given: dict[str, Any], said: str, capfd: Any
 ) -> None:
     before = emulator.requests()
     assert deploy(**given).state == "failed"
@@ -124,7 +124,7 @@ def test_bad_input_changes_nothing_and_says_what_is_wrong(
     assert emulator.requests() == before
 
 
-def test_a_bad_edition_of_a_job_that_exists_adds_no_version(deploy: Any, emulator: EmulatorProcess) -> None:
+def test_a_bad_edition_of_a_job_that_exists_adds_no_version(deploy: Any, emulator: Emulator) -> None:
     deploy()
     before = emulator.requests()
     assert deploy(description="new", cron_scheduling="whenever").state == "failed"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.client.saagie import SaagieClient
     from tests.integration.airflow.operators.conftest import TaskResult
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 NOBODY = "f5fce22d-2152-4a01-8c6a-4c2eb4808b6d"
 
@@ -85,7 +85,7 @@ def content(client: SaagieClient, job_id: str) -> bytes:
     return b"".join(client.session.download(version["packageInfo"]["downloadUrl"]))
 
 
-def creations(emulator: EmulatorProcess) -> int:
+def creations(emulator: Emulator) -> int:
     return len([request for request in emulator.requests() if request["operation"] == "createJob"])
 
 
@@ -156,7 +156,7 @@ def test_a_broken_upload_leaves_the_older_export(
 
 
 def test_a_broken_download_uploads_nothing(
-    doing: Any, job: Any, storage: SmallStorage, emulator: EmulatorProcess
+    doing: Any, job: Any, storage: SmallStorage, emulator: Emulator
 ) -> None:
     emulator.fault("status", "artifact", occurrence=2, status=404)
     assert doing(SaagieExportJobOperator, job_id=job["id"], folder="memory://bucket").state == "failed"
@@ -177,7 +177,7 @@ BAD = [
 
 
 def test_bad_input_exports_nothing(
-    run_dag: Any, new_dag: Any, job: Any, tmp_path: Path, emulator: EmulatorProcess, capfd: Any
+    run_dag: Any, new_dag: Any, job: Any, tmp_path: Path, emulator: Emulator, capfd: Any
 ) -> None:
     dag = new_dag()
     with dag:
@@ -249,7 +249,7 @@ def test_a_lost_answer_is_looked_after(doing: Any, exported: Path, client: Any, 
 
 
 def test_a_retry_takes_what_the_try_before_has_made(
-    run_dag: Any, new_dag: Any, exported: Path, client: SaagieClient, emulator: EmulatorProcess
+    run_dag: Any, new_dag: Any, exported: Path, client: SaagieClient, emulator: Emulator
 ) -> None:
     """The answer is lost, and Saagie can't be asked either: the first try fails after the job was made."""
     dag = new_dag()
@@ -265,7 +265,7 @@ def test_a_retry_takes_what_the_try_before_has_made(
 
 
 def test_a_retry_takes_no_other_job_where_nothing_was_made(
-    run_dag: Any, new_dag: Any, make_job: Any, exported: Path, emulator: EmulatorProcess
+    run_dag: Any, new_dag: Any, make_job: Any, exported: Path, emulator: Emulator
 ) -> None:
     dag = new_dag()
     with dag:
@@ -291,7 +291,7 @@ BAD_IMPORTS = [
 
 
 def test_bad_input_makes_nothing(
-    run_dag: Any, new_dag: Any, exported: Path, storage: Any, emulator: EmulatorProcess, capfd: Any
+    run_dag: Any, new_dag: Any, exported: Path, storage: Any, emulator: Emulator, capfd: Any
 ) -> None:
     dag = new_dag()
     with dag:
@@ -310,7 +310,7 @@ NO_JOB_FILES = ["", "{}", "[]", '{"name": "x", "versions": [{"isCurrent": true, 
 
 
 def test_a_job_file_that_is_none_makes_nothing(
-    run_dag: Any, new_dag: Any, storage: SmallStorage, emulator: EmulatorProcess, capfd: Any
+    run_dag: Any, new_dag: Any, storage: SmallStorage, emulator: Emulator, capfd: Any
 ) -> None:
     dag = new_dag()
     with dag:

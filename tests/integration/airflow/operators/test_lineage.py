@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from airflow_provider_saagie.client.saagie import SaagieClient
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 pytest.importorskip("airflow.providers.openlineage", reason="the OpenLineage provider (extra `openlineage`) is missing")
 
@@ -89,7 +89,7 @@ def test_job_version_instance_and_link_are_told(
 
 
 def test_a_platform_that_does_not_answer_leaves_the_ids_and_the_link(
-    told: Callable[..., Any], make_job: Any, emulator: EmulatorProcess
+    told: Callable[..., Any], make_job: Any, emulator: Emulator
 ) -> None:
     job_id = make_job("print(1)")
     emulator.fault("status", "runLineage", status=503, times=5)
@@ -110,7 +110,7 @@ def test_without_an_instance_the_job_is_named_as_the_task_names_it(told: Callabl
 
 
 @pytest.mark.long
-def test_the_real_listener_emits_it(airflow_db: None, make_job: Any, emulator: EmulatorProcess, tmp_path: Path) -> None:
+def test_the_real_listener_emits_it(airflow_db: None, make_job: Any, emulator: Emulator, tmp_path: Path) -> None:
     file, events = tmp_path / "lineage_dag.py", tmp_path / "events.jsonl"
     file.write_text(DAG_FILE)
     jobs = {"good": make_job("print(1)"), "bad": make_job("raise SystemExit(3)")}

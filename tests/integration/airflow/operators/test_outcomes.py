@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.client.saagie import SaagieClient
     from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
     from tests.integration.airflow.operators.conftest import TaskResult
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 RETRIES = 1
 GRACE = 0.5  # seconds for which UNKNOWN is a passing state, 60 otherwise
@@ -127,7 +127,7 @@ def run_rows(
     run_dag: Callable[[DAG], dict[str, TaskResult]],
     new_dag: Callable[[], DAG],
     make_job: Callable[..., str],
-    emulator: EmulatorProcess,
+    emulator: Emulator,
     client: SaagieClient,
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
@@ -248,7 +248,7 @@ def test_a_status_that_the_schema_does_not_know_is_on_its_way() -> None:
 
 @pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in the worker"])
 def test_an_instance_that_is_gone_is_not_silently_run_again(
-    run_dag: Any, new_dag: Any, make_job: Any, client: SaagieClient, emulator: EmulatorProcess, deferrable: bool
+    run_dag: Any, new_dag: Any, make_job: Any, client: SaagieClient, emulator: Emulator, deferrable: bool
 ) -> None:
     job_id = job_that_ends(make_job, emulator, "UNKNOWN")
     raised: list[BaseException] = []

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.client.saagie import SaagieClient
     from tests.integration.airflow.operators.conftest import TaskResult
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -143,7 +143,7 @@ def test_instances_on_their_way_are_never_deleted(purging: Any, make_job: Any, c
     ids=str,
 )
 def test_bad_criteria_delete_nothing(
-    purging: Any, make_job: Any, emulator: EmulatorProcess, given: dict[str, Any], said: str, capfd: Any
+    purging: Any, make_job: Any, emulator: Emulator, given: dict[str, Any], said: str, capfd: Any
 ) -> None:
     job_id = make_job("print(1)")
     before = emulator.requests()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.client.saagie import SaagieClient
     from tests.integration.airflow.operators.conftest import TaskResult
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def current(client: SaagieClient, job_id: str) -> int | None:
     return client.session.run(read_versions(job_id)).current
 
 
-def rollbacks(emulator: EmulatorProcess) -> int:
+def rollbacks(emulator: Emulator) -> int:
     return len([request for request in emulator.requests() if request["operation"] == "rollbackJobVersion"])
 
 
@@ -74,7 +74,7 @@ def test_the_current_version_is_left_so(rolling_back: Any, job_id: str, emulator
 
 @pytest.mark.parametrize("what", ["drop", "garbage"])
 def test_a_lost_answer_is_looked_after(
-    rolling_back: Any, job_id: str, client: Any, emulator: EmulatorProcess, what: str
+    rolling_back: Any, job_id: str, client: Any, emulator: Emulator, what: str
 ) -> None:
     emulator.fault(what, "rollbackJobVersion")
     result = rolling_back(job_id=job_id)
@@ -83,7 +83,7 @@ def test_a_lost_answer_is_looked_after(
 
 
 def test_a_retry_goes_back_no_further(
-    new_dag: Any, run_dag: Any, job_id: str, client: SaagieClient, emulator: EmulatorProcess
+    new_dag: Any, run_dag: Any, job_id: str, client: SaagieClient, emulator: Emulator
 ) -> None:
     """The answer is lost, and Saagie can't be asked either: the first try fails after it has rolled the job back."""
     dag = new_dag()
@@ -98,7 +98,7 @@ def test_a_retry_goes_back_no_further(
 
 
 def test_a_retry_that_names_another_job_rolls_that_back_by_one(
-    new_dag: Any, run_dag: Any, make_job: Any, job_id: str, client: SaagieClient, emulator: EmulatorProcess
+    new_dag: Any, run_dag: Any, make_job: Any, job_id: str, client: SaagieClient, emulator: Emulator
 ) -> None:
     """As where the DAG was edited between two tries."""
     other = make_job("print(1)")
@@ -122,7 +122,7 @@ BAD = [
 
 
 def test_bad_input_changes_nothing(
-    run_dag: Any, new_dag: Any, job_id: str, emulator: EmulatorProcess, capfd: Any
+    run_dag: Any, new_dag: Any, job_id: str, emulator: Emulator, capfd: Any
 ) -> None:
     dag = new_dag()
     with dag:

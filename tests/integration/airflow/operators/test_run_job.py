@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.client.saagie import SaagieClient
     from tests.integration.airflow.operators.conftest import TaskResult
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 QUICK = "print('hello from the job')"
 LONG = "import time\nprint('started', flush=True)\ntime.sleep(60)"
@@ -56,7 +56,7 @@ def test_a_good_run_returns_the_instance_and_tells_where_it_is(
 
 
 def test_a_platforms_admin_sees_who_ran_what(
-    run_task: Any, make_job: Any, emulator: EmulatorProcess, deferrable: bool
+    run_task: Any, make_job: Any, emulator: Emulator, deferrable: bool
 ) -> None:
     job_id = make_job(QUICK)
     run_task(job_id=job_id, deferrable=deferrable)
@@ -108,7 +108,7 @@ class KilledAtOnce(SaagieRunJobOperator):
 
 
 def test_a_kill_while_the_job_is_being_started_stops_it(
-    run_dag: RunDag, new_dag: Any, make_job: Any, client: Any, emulator: EmulatorProcess, deferrable: bool
+    run_dag: RunDag, new_dag: Any, make_job: Any, client: Any, emulator: Emulator, deferrable: bool
 ) -> None:
     job_id = make_job(LONG)
     emulator.fault("delay", "runJob", seconds=2)
@@ -130,7 +130,7 @@ class DrainedOnce(SaagieRunJobOperator):
 
 @pytest.mark.parametrize("waits", [True, False], ids=["waits", "does not wait"])
 def test_a_drain_while_the_job_is_being_started_is_retried(
-    run_dag: RunDag, new_dag: Any, make_job: Any, client: Any, emulator: EmulatorProcess, deferrable: bool, waits: bool
+    run_dag: RunDag, new_dag: Any, make_job: Any, client: Any, emulator: Emulator, deferrable: bool, waits: bool
 ) -> None:
     job_id = make_job("import time\ntime.sleep(4)")
     emulator.fault("delay", "runJob", seconds=2)
@@ -149,7 +149,7 @@ def test_a_drain_while_the_job_is_being_started_is_retried(
 
 
 def test_outputs_that_cannot_be_read_do_not_undo_a_good_end(
-    run_task: Any, make_job: Any, emulator: EmulatorProcess, deferrable: bool, capfd: Any
+    run_task: Any, make_job: Any, emulator: Emulator, deferrable: bool, capfd: Any
 ) -> None:
     """A failed task would be retried, and run the job again, though it has done its work."""
     job_id = make_job(QUICK)

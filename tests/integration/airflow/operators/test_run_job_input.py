@@ -12,7 +12,7 @@ from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.saagie import SaagieClient
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 
 @pytest.mark.parametrize(
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     ids=str,
 )
 def test_bad_input_starts_nothing_and_says_what_is_wrong(
-    run_dag: Any, new_dag: Any, emulator: EmulatorProcess, given: dict[str, Any], said: str, capfd: Any
+    run_dag: Any, new_dag: Any, emulator: Emulator, given: dict[str, Any], said: str, capfd: Any
 ) -> None:
     before = emulator.requests()
     with new_dag() as dag:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.client.saagie import SaagieClient
     from tests.integration.airflow.operators.conftest import TaskResult
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 SLOW = "import time\ntime.sleep(1.5)"
 LONG = "import time\ntime.sleep(60)"
@@ -110,7 +110,7 @@ def test_the_timeout_fails_or_skips_and_stops_nothing(
     ids=str,
 )
 def test_bad_input_says_what_is_wrong(
-    sense: Any, emulator: EmulatorProcess, deferrable: bool, given: dict[str, Any], said: str, capfd: Any
+    sense: Any, emulator: Emulator, deferrable: bool, given: dict[str, Any], said: str, capfd: Any
 ) -> None:
     assert sense(deferrable=deferrable, **given).state == "failed"
     assert said in "".join(capfd.readouterr())

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.client.saagie import SaagieClient
     from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
     from tests.integration.airflow.operators.conftest import TaskResult
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 LONG = "import time\ntime.sleep(60)"
 NOBODY = "00000000-0000-4000-8000-000000000000"
@@ -60,7 +60,7 @@ class Seen:
 def sense(
     run_dag: Callable[[DAG], dict[str, TaskResult]],
     new_dag: Callable[[], DAG],
-    emulator: EmulatorProcess,
+    emulator: Emulator,
     capfd: pytest.CaptureFixture[str],
 ) -> Callable[..., Seen]:
     """A function that runs one sensor, over a connection that repeats no request."""
@@ -83,7 +83,7 @@ def sense(
 
 @in_each_mode
 def test_an_outage_is_waited_out(
-    sense: Callable[..., Seen], make_job: Any, client: SaagieClient, emulator: EmulatorProcess, mode: Any
+    sense: Callable[..., Seen], make_job: Any, client: SaagieClient, emulator: Emulator, mode: Any
 ) -> None:
     instance_id = client.jobs.run(make_job("print(1)"))["runJob"]["id"]
 
@@ -102,7 +102,7 @@ def test_a_bad_end_says_what_happened(
     sense: Callable[..., Seen],
     make_job: Any,
     client: SaagieClient,
-    emulator: EmulatorProcess,
+    emulator: Emulator,
     mode: Any,
     soft_fail: bool,
 ) -> None:
@@ -133,7 +133,7 @@ def test_an_instance_that_is_not_there_fails(sense: Callable[..., Seen], mode: A
 @in_each_mode
 @pytest.mark.parametrize(("given", "state"), [({"soft_fail": True}, "failed"), ({"never_fail": True}, "skipped")])
 def test_a_refused_login_is_no_reason_to_skip_softly(
-    sense: Callable[..., Seen], emulator: EmulatorProcess, mode: Any, given: Any, state: str
+    sense: Callable[..., Seen], emulator: Emulator, mode: Any, given: Any, state: str
 ) -> None:
     os.environ["AIRFLOW_CONN_SAAGIE_WRONG"] = connection(emulator, password="wrong")
     seen = sense(instance_id=NOBODY, saagie_conn_id="saagie_wrong", **given, **mode)
@@ -151,7 +151,7 @@ def test_never_fail_is_no_reason_to_skip_what_is_still_on_its_way(
 
 
 def test_silent_fail_looks_on_whatever_is_wrong_and_says_what(
-    sense: Callable[..., Seen], emulator: EmulatorProcess
+    sense: Callable[..., Seen], emulator: Emulator
 ) -> None:
     os.environ["AIRFLOW_CONN_SAAGIE_WRONG"] = connection(emulator, password="wrong")
     seen = sense(instance_id=NOBODY, saagie_conn_id="saagie_wrong", silent_fail=True, timeout=1, deferrable=False)
@@ -192,7 +192,7 @@ def test_execution_timeout_bounds_the_wait(
 
 @in_each_mode
 def test_unknown_that_passes_is_waited_out(
-    sense: Callable[..., Seen], make_job: Any, client: SaagieClient, emulator: EmulatorProcess, mode: Any
+    sense: Callable[..., Seen], make_job: Any, client: SaagieClient, emulator: Emulator, mode: Any
 ) -> None:
     instance_id = client.jobs.run(make_job(LONG))["runJob"]["id"]
     emulator.set_instance(instance_id, "UNKNOWN")
@@ -214,7 +214,7 @@ class ShortGrace(SaagieJobInstanceSensor):
 
 @pytest.mark.parametrize(("targets", "state"), [(["SUCCEEDED"], "failed"), (["UNKNOWN"], "success")])
 def test_unknown_that_lasts_is_an_end(
-    sense: Callable[..., Seen], make_job: Any, client: SaagieClient, emulator: EmulatorProcess, targets: Any, state: str
+    sense: Callable[..., Seen], make_job: Any, client: SaagieClient, emulator: Emulator, targets: Any, state: str
 ) -> None:
     instance_id = client.jobs.run(make_job(LONG))["runJob"]["id"]
     emulator.set_instance(instance_id, "UNKNOWN")
@@ -248,7 +248,7 @@ def test_an_end_that_airflows_backstop_finds_counts(
 
 
 def test_the_next_look_of_a_deferred_sensor_has_its_deadline_and_its_link(
-    sense: Callable[..., Seen], make_job: Any, client: SaagieClient, emulator: EmulatorProcess
+    sense: Callable[..., Seen], make_job: Any, client: SaagieClient, emulator: Emulator
 ) -> None:
     links: list[str] = []
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.client.saagie import SaagieClient
     from tests.integration.airflow.operators.conftest import TaskResult
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 NOBODY = "f5fce22d-2152-4a01-8c6a-4c2eb4808b6d"
 LONG = "import time\ntime.sleep(120)"
@@ -49,7 +49,7 @@ def start(client: SaagieClient, job_id: str) -> str:
     return client.jobs.run(job_id)["runJob"]["id"]
 
 
-def stops(emulator: EmulatorProcess) -> int:
+def stops(emulator: Emulator) -> int:
     return len([request for request in emulator.requests() if request["operation"] == "stopJobInstance"])
 
 
@@ -94,7 +94,7 @@ def test_what_has_ended_is_left_as_it_is(stopping_of: Any, make_job: Any, client
 
 @pytest.mark.parametrize("what", ["drop", "garbage"])
 def test_a_lost_answer_is_looked_after(
-    stopping_of: Any, long_job: str, client: SaagieClient, emulator: EmulatorProcess, what: str
+    stopping_of: Any, long_job: str, client: SaagieClient, emulator: Emulator, what: str
 ) -> None:
     """`drop` has stopped it, `garbage` has not: the instance tells."""
     instance_id = start(client, long_job)
@@ -104,7 +104,7 @@ def test_a_lost_answer_is_looked_after(
 
 
 def test_a_refusal_to_stop_what_goes_on_is_told(
-    stopping_of: Any, long_job: str, client: Any, emulator: EmulatorProcess, capfd: Any
+    stopping_of: Any, long_job: str, client: Any, emulator: Emulator, capfd: Any
 ) -> None:
     instance_id = start(client, long_job)
     emulator.fault("error", "stopJobInstance", times=0, message="Not today")
@@ -123,7 +123,7 @@ def test_without_waiting_the_task_only_asks(stopping_of: Any, long_job: str, cli
 
 
 def test_an_instance_that_does_not_end_in_time_fails_the_task(
-    stopping_of: Any, long_job: str, client: Any, emulator: EmulatorProcess, capfd: Any
+    stopping_of: Any, long_job: str, client: Any, emulator: Emulator, capfd: Any
 ) -> None:
     instance_id = start(client, long_job)
     emulator.set_instance(instance_id, "KILLING")
@@ -146,7 +146,7 @@ BAD = [
 ]
 
 
-def test_a_wrong_name_stops_nothing(run_dag: Any, new_dag: Any, emulator: EmulatorProcess, capfd: Any) -> None:
+def test_a_wrong_name_stops_nothing(run_dag: Any, new_dag: Any, emulator: Emulator, capfd: Any) -> None:
     dag = new_dag()
     with dag:
         for number, (given, _) in enumerate(BAD):

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_provider_saagie.client.saagie import SaagieClient
     from tests.integration.airflow.operators.conftest import TaskResult
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 QUICK = "print('hello from the job')"
 both_ways = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in the worker"])
@@ -36,7 +36,7 @@ def lasts(seconds: float) -> str:
 def run_task(
     run_dag: Callable[[DAG], dict[str, TaskResult]],
     new_dag: Callable[[], DAG],
-    emulator: EmulatorProcess,
+    emulator: Emulator,
     deferrable: bool,
 ) -> Callable[..., TaskResult]:
     """A function that runs one run operator over a connection with short time limits, and tells how it ended."""
@@ -79,7 +79,7 @@ def ends(client: SaagieClient, instance_id: str) -> str:
 @pytest.mark.long  # twenty seconds, until a lost request must have arrived
 @pytest.mark.parametrize("deferrable", [True])
 def test_a_lost_answer_starts_no_second_run(
-    run_task: Any, make_job: Any, client: SaagieClient, emulator: EmulatorProcess, shown: Callable[[], str]
+    run_task: Any, make_job: Any, client: SaagieClient, emulator: Emulator, shown: Callable[[], str]
 ) -> None:
     job_id = make_job(QUICK)
     emulator.fault("drop", "runJob", times=1)
@@ -94,7 +94,7 @@ def test_a_lost_answer_starts_no_second_run(
 @pytest.mark.long  # as above
 @pytest.mark.parametrize("deferrable", [False])
 def test_a_lost_request_is_sent_again_once_that_is_sure(
-    run_task: Any, make_job: Any, client: SaagieClient, emulator: EmulatorProcess
+    run_task: Any, make_job: Any, client: SaagieClient, emulator: Emulator
 ) -> None:
     job_id = make_job(QUICK)
     emulator.fault("refuse", "runJob", times=1)
@@ -106,7 +106,7 @@ def test_a_lost_request_is_sent_again_once_that_is_sure(
 @pytest.mark.long  # as above
 @pytest.mark.parametrize("deferrable", [False])
 def test_what_was_started_as_the_execution_timeout_struck_is_stopped(
-    run_task: Any, make_job: Any, client: SaagieClient, emulator: EmulatorProcess, shown: Callable[[], str]
+    run_task: Any, make_job: Any, client: SaagieClient, emulator: Emulator, shown: Callable[[], str]
 ) -> None:
     job_id = make_job(lasts(300))
     emulator.fault("delay", "runJob", seconds=7, when="after")

@@ -15,14 +15,14 @@ from scripts import contract
 from tests.unit.client.conftest import settings_for
 
 if TYPE_CHECKING:
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 ROWS = re.findall(
     r"^\| (.+?) \|", (Path(__file__).resolve().parents[4] / "docs/assumptions.md").read_text(), re.MULTILINE
 )
 
 
-def test_the_emulator_is_as_we_assume_saagie_to_be(emulator: EmulatorProcess) -> None:
+def test_the_emulator_is_as_we_assume_saagie_to_be(emulator: Emulator) -> None:
     said: list[str] = []
     assert asyncio.run(contract.check(settings_for(emulator), None, said.append)) == []
     assert "makes and deletes the project" in said[1]
@@ -31,7 +31,7 @@ def test_the_emulator_is_as_we_assume_saagie_to_be(emulator: EmulatorProcess) ->
         assert "contract" not in str(client.session.run(_projects()))
 
 
-def test_a_platform_that_differs_is_told_and_cleaned_up(emulator: EmulatorProcess) -> None:
+def test_a_platform_that_differs_is_told_and_cleaned_up(emulator: Emulator) -> None:
     emulator.fault("error", "filteredLogs", times=0, message="no logs today")
     said: list[str] = []
     differs = asyncio.run(contract.check(settings_for(emulator), "Demo", said.append))
@@ -44,7 +44,7 @@ def test_a_platform_that_differs_is_told_and_cleaned_up(emulator: EmulatorProces
 
 
 def test_an_answer_that_can_not_be_read_differs_too_and_the_other_checks_go_on(
-    emulator: EmulatorProcess, monkeypatch: pytest.MonkeyPatch
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def unreadable(at: contract.Platform) -> None:
         datetime.fromisoformat("yesterday")

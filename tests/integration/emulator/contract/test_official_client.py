@@ -12,7 +12,7 @@ from tests.integration.emulator.contract.official import need_official_client, p
 from tests.support.emulator_process import running_emulator
 
 if TYPE_CHECKING:
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 DRIVER = Path(__file__).with_name("official_client.py")
 # They go through apps, pipelines and environment variables, which the emulator doesn't serve.
@@ -28,7 +28,7 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         return drive(emulator, folder)
 
 
-def drive(emulator: EmulatorProcess, folder: Path) -> dict[str, Any]:
+def drive(emulator: Emulator, folder: Path) -> dict[str, Any]:
     task = {
         "url": emulator.url,
         "platform": emulator.platform,

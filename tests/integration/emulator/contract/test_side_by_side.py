@@ -19,7 +19,7 @@ from tests.integration.emulator.contract import differing_calls, played_calls
 from tests.integration.emulator.contract.differing_calls import FIELDS, Difference, Raises
 from tests.integration.emulator.contract.official import need_official_client, played
 from tests.integration.emulator.contract.played_calls import ALIKE, NOBODY, Step, step
-from tests.support.emulator_process import EmulatorProcess, running_emulator
+from tests.support.emulator_process import Emulator, running_emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,7 +49,7 @@ TECHNOLOGIES = "query repositories { repositories { technologies { __typename id
 class Side:
     """A client, the emulator that it has for itself, and what it saw there."""
 
-    emulator: EmulatorProcess
+    emulator: Emulator
     folder: Path
     names: dict[str, Any]
     answers: dict[str, Any]
@@ -138,7 +138,7 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sides]:
         yield official, ours
 
 
-def names_on(emulator: EmulatorProcess, folder: Path) -> dict[str, Any]:
+def names_on(emulator: Emulator, folder: Path) -> dict[str, Any]:
     """Make the projects that the steps work in."""
     folder.mkdir()
     named = {name: f"{name} project" for name in ("project", "second", "third", "crosswise")}
@@ -153,7 +153,7 @@ def names_on(emulator: EmulatorProcess, folder: Path) -> dict[str, Any]:
     }
 
 
-def create_project(emulator: EmulatorProcess, platform: int, name: str) -> str:
+def create_project(emulator: Emulator, platform: int, name: str) -> str:
     catalogues = ask(emulator, emulator.gateway_url, TECHNOLOGIES)["repositories"]
     kinds = ("JobTechnology", "SparkTechnology")
     ids = [{"id": one["id"]} for row in catalogues for one in row["technologies"] if one["__typename"] in kinds]
@@ -163,7 +163,7 @@ def create_project(emulator: EmulatorProcess, platform: int, name: str) -> str:
     return ask(emulator, url, CREATE_PROJECT, project=wish)["createProject"]["id"]
 
 
-def ask(emulator: EmulatorProcess, url: str, document: str, **variables: Any) -> dict[str, Any]:
+def ask(emulator: Emulator, url: str, document: str, **variables: Any) -> dict[str, Any]:
     request = urllib.request.Request(
         url,
         data=json.dumps({"query": document, "variables": variables}).encode(),

@@ -18,7 +18,7 @@ from airflow_provider_saagie.emulator.store.database import Database
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 ENDS = {"SUCCEEDED", "FAILED", "KILLED", "ERROR", "SKIPPED"}
 NOBODY = "00000000-0000-0000-0000-000000000000"
@@ -70,7 +70,7 @@ def wait_until_gone(pid: int, seconds: float = 10) -> None:
 class Client:
     """Speaks GraphQL over requests."""
 
-    def __init__(self, emulator: EmulatorProcess) -> None:
+    def __init__(self, emulator: Emulator) -> None:
         self.emulator = emulator
         self.session = requests.Session()
         self.session.headers["Authorization"] = f"Bearer {emulator.log_in()}"
@@ -188,18 +188,18 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 @pytest.fixture
-def client(emulator: EmulatorProcess) -> Iterator[Client]:
+def client(emulator: Emulator) -> Iterator[Client]:
     made = Client(emulator)
     yield made
     made.session.close()
 
 
 @pytest.fixture
-def client_of() -> Iterator[Callable[[EmulatorProcess], Client]]:
+def client_of() -> Iterator[Callable[[Emulator], Client]]:
     """A function that makes a client of an emulator of the test's own."""
     made: list[Client] = []
 
-    def make(emulator: EmulatorProcess) -> Client:
+    def make(emulator: Emulator) -> Client:
         made.append(Client(emulator))
         return made[-1]
 

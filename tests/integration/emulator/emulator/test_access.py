@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.emulator.emulator.conftest import Client
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 LOGIN_PATH = "/authentication/api/open/authenticate"
 
 
-def raw(emulator: EmulatorProcess, method: str, path: str, headers: dict[str, str], body: str = "") -> tuple[int, str]:
+def raw(emulator: Emulator, method: str, path: str, headers: dict[str, str], body: str = "") -> tuple[int, str]:
     """Send exactly these headers, the Host header among them."""
     address = urlsplit(emulator.url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
@@ -51,7 +51,7 @@ def raw(emulator: EmulatorProcess, method: str, path: str, headers: dict[str, st
     ],
 )
 def test_a_wrong_login_is_refused_without_saying_what_is_wrong(
-    emulator: EmulatorProcess, login: str, password: str, realm: str
+    emulator: Emulator, login: str, password: str, realm: str
 ) -> None:
     answer = requests.post(
         emulator.url + LOGIN_PATH,
@@ -64,14 +64,14 @@ def test_a_wrong_login_is_refused_without_saying_what_is_wrong(
 
 
 @pytest.mark.parametrize("body", ["", "[]", "{", '{"login": 1, "password": 2}', '{"login": "airflow"}'])
-def test_a_malformed_login_is_a_bad_request(emulator: EmulatorProcess, body: str) -> None:
+def test_a_malformed_login_is_a_bad_request(emulator: Emulator, body: str) -> None:
     answer = requests.post(
         emulator.url + LOGIN_PATH, data=body, headers={"Content-Type": "application/json"}, timeout=10
     )
     assert answer.status_code == 400
 
 
-def test_the_token_is_the_whole_body(emulator: EmulatorProcess) -> None:
+def test_the_token_is_the_whole_body(emulator: Emulator) -> None:
     token = emulator.log_in()
     assert token.strip() == token
     assert " " not in token
@@ -79,7 +79,7 @@ def test_the_token_is_the_whole_body(emulator: EmulatorProcess) -> None:
 
 
 @pytest.mark.parametrize("header", ["", "Bearer", "Bearer x", "Bearer x.y", "Basic abc", "Bearer é.é"])
-def test_without_a_good_token_nothing_is_told(emulator: EmulatorProcess, header: str) -> None:
+def test_without_a_good_token_nothing_is_told(emulator: Emulator, header: str) -> None:
     for path in ("/projects/api/platform/1/graphql", "/gateway/api/graphql"):
         answer = requests.post(
             emulator.url + path,
@@ -132,9 +132,9 @@ def test_a_token_ends_with_its_lifetime_and_when_it_is_revoked(tmp_path: Path) -
 
 
 def test_a_token_is_good_for_as_long_as_the_command_line_says(
-    fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+    start_emulator: Callable[..., Emulator], client_of: Callable[[Emulator], Client]
 ) -> None:
-    client = client_of(fresh_emulator("--token-ttl", "1"))
+    client = client_of(start_emulator("--token-ttl", "1"))
     question = {"query": "{ platform { id } }"}
     assert client.session.post(client.emulator.graphql_url, json=question, timeout=10).status_code == 200
     time.sleep(1.1)
@@ -144,7 +144,7 @@ def test_a_token_is_good_for_as_long_as_the_command_line_says(
 
 
 @pytest.mark.parametrize("name", ["..", "../token.key", "..%2Ftoken.key", "..%2F..%2Ftoken.key", "%2Fetc%2Fpasswd"])
-def test_a_download_leads_nowhere_but_to_its_artifact(emulator: EmulatorProcess, client: Client, name: str) -> None:
+def test_a_download_leads_nowhere_but_to_its_artifact(emulator: Emulator, client: Client, name: str) -> None:
     job = client.job("python {file}", "print(1)")
     headers = {"Host": urlsplit(emulator.url).netloc, "Authorization": str(client.session.headers["Authorization"])}
     base = f"/projects/api/platform/1/project/{client.demo_project()}/job/{job}/version/1/artifact/"
@@ -154,7 +154,7 @@ def test_a_download_leads_nowhere_but_to_its_artifact(emulator: EmulatorProcess,
 
 
 @pytest.mark.parametrize("number", ["9" * 10, "9" * 20, "9" * 5000])
-def test_a_number_that_nothing_can_have_leads_nowhere(emulator: EmulatorProcess, client: Client, number: str) -> None:
+def test_a_number_that_nothing_can_have_leads_nowhere(emulator: Emulator, client: Client, number: str) -> None:
     some = "2c6f1de4-1111-4222-8333-123456789abc"
     job = f"project/{some}/job/{some}"
     for path in (
@@ -192,7 +192,7 @@ def test_a_made_password_is_kept_and_readable_by_its_owner_only(tmp_path: Path) 
         "127.0.0.1:" + "9" * 5000,
     ],
 )
-def test_a_foreign_host_header_is_refused(emulator: EmulatorProcess, host: str) -> None:
+def test_a_foreign_host_header_is_refused(emulator: Emulator, host: str) -> None:
     port = urlsplit(emulator.url).port
     for path in ("/", "/emulator/stats", "/projects/platform/1"):
         status, _ = raw(emulator, "GET", path, {"Host": host.format(port=port)})
@@ -200,14 +200,14 @@ def test_a_foreign_host_header_is_refused(emulator: EmulatorProcess, host: str) 
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1:{port}", "localhost:{port}", "LOCALHOST:{port}", "[::1]:{port}"])
-def test_our_own_names_are_served(emulator: EmulatorProcess, host: str) -> None:
+def test_our_own_names_are_served(emulator: Emulator, host: str) -> None:
     port = urlsplit(emulator.url).port
     assert raw(emulator, "GET", "/emulator/stats", {"Host": host.format(port=port)})[0] == 200
 
 
 @pytest.mark.parametrize("media", ["text/plain", "application/x-www-form-urlencoded", "", "application/json2"])
 @pytest.mark.parametrize("path", [LOGIN_PATH, "/projects/api/platform/1/graphql", "/emulator/faults"])
-def test_what_a_form_could_send_is_refused(emulator: EmulatorProcess, path: str, media: str) -> None:
+def test_what_a_form_could_send_is_refused(emulator: Emulator, path: str, media: str) -> None:
     headers = {"Host": urlsplit(emulator.url).netloc}
     if media:
         headers["Content-Type"] = media
@@ -215,13 +215,13 @@ def test_what_a_form_could_send_is_refused(emulator: EmulatorProcess, path: str,
     assert emulator.faults() == []
 
 
-def test_a_multipart_form_without_a_token_does_nothing(emulator: EmulatorProcess) -> None:
+def test_a_multipart_form_without_a_token_does_nothing(emulator: Emulator) -> None:
     for url in (emulator.graphql_url, emulator.url + "/emulator/faults", emulator.url + LOGIN_PATH):
         assert requests.post(url, files={"0": b"x"}, timeout=10).status_code in (400, 401)
     assert emulator.faults() == []
 
 
-def test_json_that_calls_itself_multipart_switches_nothing(emulator: EmulatorProcess) -> None:
+def test_json_that_calls_itself_multipart_switches_nothing(emulator: Emulator) -> None:
     """A stranger's page may send any body as multipart without asking first, and the control paths take no token."""
     headers = {"Host": urlsplit(emulator.url).netloc, "Content-Type": "multipart/form-data; boundary=x"}
     for path in ("/emulator/faults", "/emulator/instances/2c6f1de4-1111-4222-8333-123456789abc", LOGIN_PATH):
@@ -230,7 +230,7 @@ def test_json_that_calls_itself_multipart_switches_nothing(emulator: EmulatorPro
     assert emulator.faults() == []
 
 
-def test_no_answer_lets_a_stranger_read_it(emulator: EmulatorProcess) -> None:
+def test_no_answer_lets_a_stranger_read_it(emulator: Emulator) -> None:
     answer = requests.options(
         emulator.graphql_url,
         headers={"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"},
@@ -239,7 +239,7 @@ def test_no_answer_lets_a_stranger_read_it(emulator: EmulatorProcess) -> None:
     assert not [name for name in answer.headers if name.lower().startswith("access-control")]
 
 
-def test_an_endless_body_is_refused(emulator: EmulatorProcess, client: Client) -> None:
+def test_an_endless_body_is_refused(emulator: Emulator, client: Client) -> None:
     answer = client.session.post(emulator.graphql_url, json={"query": "x" * (11 << 20)}, timeout=30)
     assert answer.status_code == 413
 
@@ -254,9 +254,9 @@ def test_an_endless_body_is_refused(emulator: EmulatorProcess, client: Client) -
 
 
 def test_too_large_an_artifact_is_refused_and_leaves_nothing(
-    fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+    start_emulator: Callable[..., Emulator], client_of: Callable[[Emulator], Client]
 ) -> None:
-    emulator = fresh_emulator("--upload-limit", "1")
+    emulator = start_emulator("--upload-limit", "1")
     client = client_of(emulator)
     job = client.job("python {file}", "x" * (1 << 20))
     with pytest.raises(AssertionError, match="larger than"):
@@ -265,7 +265,7 @@ def test_too_large_an_artifact_is_refused_and_leaves_nothing(
     assert client.data("query j($id: UUID!) { job(id: $id) { id } }", {"id": job})["job"]["id"] == job
 
 
-def test_other_names_are_served_where_they_are_allowed(fresh_emulator: Callable[..., EmulatorProcess]) -> None:
-    emulator = fresh_emulator("--allow-remote", "Saagie.Test")
+def test_other_names_are_served_where_they_are_allowed(start_emulator: Callable[..., Emulator]) -> None:
+    emulator = start_emulator("--allow-remote", "Saagie.Test")
     assert raw(emulator, "GET", "/emulator/stats", {"Host": "saagie.test:1234"})[0] == 200
     assert raw(emulator, "GET", "/emulator/stats", {"Host": "evil.example"})[0] == 403

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.integration.emulator.emulator.conftest import Client
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 JOB = """
 query job($id: UUID!) {
@@ -276,9 +276,9 @@ def test_a_job_is_copied_inside_its_project(client: Client) -> None:
 
 
 def test_a_job_moves_to_another_platform(
-    fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+    start_emulator: Callable[..., Emulator], client_of: Callable[[Emulator], Client]
 ) -> None:
-    emulator = fresh_emulator("--platform", "1", "--platform", "7")
+    emulator = start_emulator("--platform", "1", "--platform", "7")
     client = client_of(emulator)
     job = client.job("python {file}", "print('moved')")
     emulator.platform = 7
@@ -355,9 +355,9 @@ class TestSimulation:
     """`--simulate`: nothing runs, time alone decides."""
 
     def test_instances_pass_through_their_life_and_can_be_stopped_counted_and_deleted(
-        self, fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+        self, start_emulator: Callable[..., Emulator], client_of: Callable[[Emulator], Client]
     ) -> None:
-        emulator = fresh_emulator("--simulate", "--simulate-seconds", "1")
+        emulator = start_emulator("--simulate", "--simulate-seconds", "1")
         client = client_of(emulator)
         job = client.job("rm -rf /nothing", technology="Spark")
         one, two = client.run(job), client.run(job)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -31,8 +31,8 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_the_ready_line_is_all_that_stdout_holds(fresh_emulator: Callable[..., EmulatorProcess]) -> None:
-    emulator = fresh_emulator()
+def test_the_ready_line_is_all_that_stdout_holds(start_emulator: Callable[..., Emulator]) -> None:
+    emulator = start_emulator()
     assert emulator.url.startswith("http://127.0.0.1:")
     assert emulator.process.stdout is not None
     emulator.process.terminate()
@@ -40,9 +40,9 @@ def test_the_ready_line_is_all_that_stdout_holds(fresh_emulator: Callable[..., E
 
 
 def test_stderr_tells_how_to_reach_it_but_not_a_given_password(
-    fresh_emulator: Callable[..., EmulatorProcess], tmp_path: Path
+    start_emulator: Callable[..., Emulator], tmp_path: Path
 ) -> None:
-    emulator = fresh_emulator()
+    emulator = start_emulator()
     said = (tmp_path / "data.stderr").read_text()
     assert f"{emulator.url}/projects/platform/1" in said
     assert emulator.password not in said
@@ -129,8 +129,8 @@ def test_of_two_that_start_at_once_on_a_port_one_serves_and_one_names_the_way_ou
     assert "Traceback" not in said[loser]
 
 
-def test_a_folder_in_use_is_named_with_the_way_out(fresh_emulator: Callable[..., EmulatorProcess]) -> None:
-    emulator = fresh_emulator()
+def test_a_folder_in_use_is_named_with_the_way_out(start_emulator: Callable[..., Emulator]) -> None:
+    emulator = start_emulator()
     ended = run("--port", "0", "--data", str(emulator.data), "--password", "x")
     assert ended.returncode == 2
     assert "--data" in ended.stderr
@@ -183,12 +183,12 @@ def test_the_help_names_every_flag_of_the_contract() -> None:
 
 
 def test_a_fresh_folder_has_a_project_in_which_every_job_can_run(
-    fresh_emulator: Callable[..., EmulatorProcess],
+    start_emulator: Callable[..., Emulator],
     client_of: Callable[..., object],
 ) -> None:
     from tests.integration.emulator.emulator.conftest import Client
 
-    client = client_of(fresh_emulator("--platform", "3", "--platform", "3"))
+    client = client_of(start_emulator("--platform", "3", "--platform", "3"))
     assert isinstance(client, Client)
     client.emulator.platform = 3
     project = client.data(

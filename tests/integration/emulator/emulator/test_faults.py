@@ -14,7 +14,7 @@ from tests.integration.emulator.emulator.conftest import RUN_JOB
 
 if TYPE_CHECKING:
     from tests.integration.emulator.emulator.conftest import Client
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 PACKAGE = "query p($id: UUID!) { job(id: $id) { versions { packageInfo { downloadUrl } } } }"
 COUNT = "query count($id: UUID!) { job(id: $id) { countJobInstance } }"
@@ -200,7 +200,7 @@ def test_every_kind_of_fault_has_defaults() -> None:
     assert [one["what"] for one in faults.list_all()] == list(KINDS)
 
 
-def test_the_mutations_are_listed_with_who_sent_what(client: Client, job: str, emulator: EmulatorProcess) -> None:
+def test_the_mutations_are_listed_with_who_sent_what(client: Client, job: str, emulator: Emulator) -> None:
     client.session.headers["User-Agent"] = "test/1"
     instance = client.run(job)
     listed = emulator.requests()[-1]
@@ -212,7 +212,7 @@ def test_the_mutations_are_listed_with_who_sent_what(client: Client, job: str, e
     assert emulator.requests()[-1] == listed
 
 
-def test_the_list_shows_files_by_name_and_no_secrets(client: Client, emulator: EmulatorProcess) -> None:
+def test_the_list_shows_files_by_name_and_no_secrets(client: Client, emulator: Emulator) -> None:
     client.job("python {file}", "print('content')", description="x", file_name="named.py")
     listed = emulator.requests()[-1]
     assert listed["variables"]["file"] == "file named.py"
@@ -222,7 +222,7 @@ def test_the_list_shows_files_by_name_and_no_secrets(client: Client, emulator: E
     assert "hush" not in str(emulator.requests())
 
 
-def test_the_list_stays_small_whatever_comes_in(client: Client, emulator: EmulatorProcess) -> None:
+def test_the_list_stays_small_whatever_comes_in(client: Client, emulator: Emulator) -> None:
     deep: object = "x" * 5_000
     for _ in range(500):
         deep = [deep]
@@ -233,7 +233,7 @@ def test_the_list_stays_small_whatever_comes_in(client: Client, emulator: Emulat
     assert len(str(listed)) < 2_000
 
 
-def test_the_figures_count_requests_by_operation(client: Client, job: str, emulator: EmulatorProcess) -> None:
+def test_the_figures_count_requests_by_operation(client: Client, job: str, emulator: Emulator) -> None:
     before = emulator.stats()
     send(client, job)
     client.data("query two { a: jobCategories b: jobCategories }")

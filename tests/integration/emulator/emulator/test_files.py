@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.integration.emulator.emulator.conftest import Client
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 ADD_VERSION = """
 mutation add($id: UUID!, $version: JobVersionInput!, $file: Upload) {
@@ -30,9 +30,9 @@ BOUNDARY = "a-boundary-of-this-test"
 
 
 @pytest.fixture
-def own(fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]) -> Client:
+def own(start_emulator: Callable[..., Emulator], client_of: Callable[[Emulator], Client]) -> Client:
     """A client of an emulator that keeps no other test's files."""
-    return client_of(fresh_emulator())
+    return client_of(start_emulator())
 
 
 def stored(client: Client) -> list[Path]:

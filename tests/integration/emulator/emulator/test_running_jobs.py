@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.integration.emulator.emulator.conftest import Client
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 
 def statuses(instance: dict) -> list[str]:
@@ -160,10 +160,10 @@ def test_other_technologies_end_at_once_with_the_reason(client: Client) -> None:
 
 
 def test_other_technologies_run_with_a_command_of_the_users_own(
-    fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+    start_emulator: Callable[..., Emulator], client_of: Callable[[Emulator], Client]
 ) -> None:
     hook = 'echo "$SAAGIE_JOB_RUNTIME on $SAAGIE_JOB_IMAGE"; eval "$SAAGIE_JOB_COMMAND"; exit 3'
-    client = client_of(fresh_emulator("--run-with", f"spark={hook}"))
+    client = client_of(start_emulator("--run-with", f"spark={hook}"))
     instance = client.wait(client.run(client.job("cat {file}", "data", technology="Spark", file_name="a b.txt")))
     assert client.lines(instance["id"]) == ["3.5 on saagie/spark:3.5-1.0.0", "data"]
     assert instance["history"]["currentStatus"]["details"] == "exit code 3"
@@ -193,9 +193,9 @@ class TestLimits:
     """Limits of an emulator of the test's own."""
 
     def test_output_beyond_the_limit_is_left_out_and_that_is_said(
-        self, fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+        self, start_emulator: Callable[..., Emulator], client_of: Callable[[Emulator], Client]
     ) -> None:
-        client = client_of(fresh_emulator("--log-limit", "10"))
+        client = client_of(start_emulator("--log-limit", "10"))
         instance = client.wait(client.run(client.job("seq 1000", technology="Bash")))
         assert instance["history"]["currentStatus"]["status"] == "SUCCEEDED"
         assert client.lines(instance["id"]) == [str(number) for number in range(1, 11)]
@@ -210,24 +210,24 @@ class TestLimits:
         assert said == "Only the first 4096 lines are kept: they hold 64 MB"
 
     def test_a_job_over_its_time_fails_though_it_has_closed_its_output(
-        self, fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+        self, start_emulator: Callable[..., Emulator], client_of: Callable[[Emulator], Client]
     ) -> None:
-        client = client_of(fresh_emulator("--time-limit", "0.5"))
+        client = client_of(start_emulator("--time-limit", "0.5"))
         instance = client.wait(client.run(client.job("exec > own.log 2>&1; sleep 60", technology="Bash")))
         assert instance["history"]["currentStatus"]["details"] == "took longer than 0.5 seconds"
 
     def test_a_job_over_its_time_fails_and_says_so(
-        self, fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+        self, start_emulator: Callable[..., Emulator], client_of: Callable[[Emulator], Client]
     ) -> None:
-        client = client_of(fresh_emulator("--time-limit", "0.5"))
+        client = client_of(start_emulator("--time-limit", "0.5"))
         instance = client.wait(client.run(client.job("sleep 60", technology="Bash")))
         current = instance["history"]["currentStatus"]
         assert (current["status"], current["details"]) == ("FAILED", "took longer than 0.5 seconds")
 
     def test_instances_beyond_the_parallel_limit_wait_and_can_be_stopped_there(
-        self, fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+        self, start_emulator: Callable[..., Emulator], client_of: Callable[[Emulator], Client]
     ) -> None:
-        client = client_of(fresh_emulator("--parallel", "1"))
+        client = client_of(start_emulator("--parallel", "1"))
         job = client.job("sleep 60", technology="Bash")
         running, waiting = client.run(job), client.run(job)
         client.wait(running, "RUNNING")
@@ -240,9 +240,9 @@ class TestLimits:
 
 @pytest.mark.parametrize("number", [2, 15], ids=["SIGINT", "SIGTERM"])
 def test_a_stopped_emulator_ends_its_jobs_and_exits_with_success(
-    fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client], number: int
+    start_emulator: Callable[..., Emulator], client_of: Callable[[Emulator], Client], number: int
 ) -> None:
-    emulator = fresh_emulator()
+    emulator = start_emulator()
     client = client_of(emulator)
     instance = client.run(client.job("trap '' TERM INT; echo $$; sleep 300", technology="Bash"))
     while not (lines := client.lines(instance)):
@@ -254,9 +254,9 @@ def test_a_stopped_emulator_ends_its_jobs_and_exits_with_success(
 
 
 def test_after_kill_9_nothing_answered_is_lost_and_leftovers_are_ended(
-    fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+    start_emulator: Callable[..., Emulator], client_of: Callable[[Emulator], Client]
 ) -> None:
-    emulator = fresh_emulator()
+    emulator = start_emulator()
     client = client_of(emulator)
     job = client.job("echo $$; sleep 300 & echo $!; sleep 300", technology="Bash")
     instance, stopped = client.run(job), client.run(job)
@@ -266,7 +266,7 @@ def test_after_kill_9_nothing_answered_is_lost_and_leftovers_are_ended(
     emulator.process.kill()
     emulator.process.wait()
     assert is_alive(int(lines[0]))
-    again = client_of(fresh_emulator())
+    again = client_of(start_emulator())
     found = again.instance(instance)
     assert found["history"]["currentStatus"]["status"] == "FAILED"
     assert found["history"]["currentStatus"]["reason"] == "UNEXPECTED_DELETION"
@@ -277,11 +277,11 @@ def test_after_kill_9_nothing_answered_is_lost_and_leftovers_are_ended(
 
 
 def test_a_token_outlives_a_restart(
-    fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+    start_emulator: Callable[..., Emulator], client_of: Callable[[Emulator], Client]
 ) -> None:
-    first = fresh_emulator()
+    first = start_emulator()
     client = client_of(first)
     project = client.demo_project()
     first.stop()
-    client.emulator = fresh_emulator()
+    client.emulator = start_emulator()
     assert client.demo_project() == project

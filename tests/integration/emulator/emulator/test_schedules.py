@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.integration.emulator.emulator.conftest import Client
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 EACH_SECOND = "* * * * * *"
 EDIT = "mutation edit($job: JobEditionInput!) { editJob(job: $job) { id scheduleStatus } }"
@@ -143,9 +143,9 @@ def test_an_impossible_schedule_says_so(client: Client) -> None:
 
 
 def test_ticks_while_the_emulator_is_down_are_not_made_up_for(
-    fresh_emulator: Callable[..., EmulatorProcess], client_of: Callable[[EmulatorProcess], Client]
+    start_emulator: Callable[..., Emulator], client_of: Callable[[Emulator], Client]
 ) -> None:
-    emulator = fresh_emulator()
+    emulator = start_emulator()
     client = client_of(emulator)
     job = client.job("true", technology="Bash", isScheduled=True, cronScheduling=EACH_SECOND)
     deadline = time.monotonic() + 15
@@ -156,7 +156,7 @@ def test_ticks_while_the_emulator_is_down_are_not_made_up_for(
     emulator.process.wait()
     down_at = time.time()
     time.sleep(3)
-    again = client_of(fresh_emulator())
+    again = client_of(start_emulator())
     up_at = time.time()
     again.data(EDIT, {"job": {"id": job, "isScheduled": False}})
     starts = [from_iso(run["startTime"]) / 1000 for run in again.data(RUNS, {"id": job})["job"]["instances"]]

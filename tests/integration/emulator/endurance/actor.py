@@ -15,7 +15,7 @@ from tests.integration.emulator.endurance.platform import Outcome, Platform
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 MOST_JOBS, MOST_VERSIONS, MOST_INSTANCES = 4, 4, 8
 # What a job does; {n} makes each command line unique.
@@ -86,7 +86,7 @@ class Actor:
     :param seed: what makes its choices repeatable.
     """
 
-    def __init__(self, emulator: EmulatorProcess, name: str, seed: int) -> None:
+    def __init__(self, emulator: Emulator, name: str, seed: int) -> None:
         self.platform = Platform(emulator, name)
         self.books = Books()
         self.journal: list[Entry] = []

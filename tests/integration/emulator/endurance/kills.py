@@ -18,7 +18,7 @@ from airflow_provider_saagie.emulator.states import ENDS
 from tests.integration.emulator.endurance.actor import Actor
 from tests.integration.emulator.endurance.books import all_instances, processes_in, reason_of, status_of
 from tests.integration.emulator.endurance.platform import LostError, Outcome, Platform
-from tests.support.emulator_process import EmulatorProcess, start_emulator
+from tests.support.emulator_process import Emulator, start_emulator
 
 ACTORS = 4
 SHORTEST, LONGEST = 0.2, 2.5  # seconds of load before a kill
@@ -77,7 +77,7 @@ def kill_repeatedly(data: Path, times: int, seed: int, longest: float = LONGEST)
     return tally
 
 
-def load_until_killed(emulator: EmulatorProcess, actors: list[Actor], seconds: float) -> None:
+def load_until_killed(emulator: Emulator, actors: list[Actor], seconds: float) -> None:
     """Let all actors work, kill the emulator in the midst of it, and wait until they have noticed."""
     with ThreadPoolExecutor(len(actors)) as pool:
         enough = _written(actors) + LEAST
@@ -91,7 +91,7 @@ def load_until_killed(emulator: EmulatorProcess, actors: list[Actor], seconds: f
         one.result()
 
 
-def restart(data: Path, actors: list[Actor], tally: Tally) -> EmulatorProcess:
+def restart(data: Path, actors: list[Actor], tally: Tally) -> Emulator:
     """Start an emulator on the folder of one that was killed and check what it made of it."""
     emulator = start_emulator(data)
     try:

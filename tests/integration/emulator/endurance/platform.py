@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 if TYPE_CHECKING:
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 _SECONDS = 30.0  # longer than any fault delays an answer
 
@@ -36,7 +36,7 @@ class Platform:
 
     patience = 30.0  # for how many seconds a read is repeated
 
-    def __init__(self, emulator: EmulatorProcess, name: str) -> None:
+    def __init__(self, emulator: Emulator, name: str) -> None:
         self.emulator = emulator
         self._name = name
         self._session = requests.Session()

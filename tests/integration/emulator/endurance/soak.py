@@ -23,7 +23,7 @@ from tests.integration.emulator.endurance.platform import Outcome
 from tests.support.emulator_process import running_emulator
 
 if TYPE_CHECKING:
-    from tests.support.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 ACTORS = 4
 PAUSE = 0.05  # seconds between an actor's mutations
@@ -102,7 +102,7 @@ def _work(actor: Actor, over: threading.Event) -> None:
             actor.settle()
 
 
-def _strike(emulator: EmulatorProcess, seconds: float, chance: random.Random, anybody_left: Any) -> None:
+def _strike(emulator: Emulator, seconds: float, chance: random.Random, anybody_left: Any) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and not anybody_left():
         what = chance.choice(sorted(KINDS))
@@ -117,7 +117,7 @@ def _strike(emulator: EmulatorProcess, seconds: float, chance: random.Random, an
         time.sleep(chance.expovariate(1 / FAULT_EVERY))
 
 
-def _memory(emulator: EmulatorProcess) -> float:
+def _memory(emulator: Emulator) -> float:
     status = Path(f"/proc/{emulator.process.pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
