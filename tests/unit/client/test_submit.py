@@ -1,4 +1,4 @@
-"""Submit once, the decisions: the contract's table cell by cell, and which instance a lost `runJob` may have started."""
+"""Submit once, the decisions: the contract's table cell by cell, and what a lost `runJob` may have started."""
 
 from __future__ import annotations
 
@@ -60,21 +60,18 @@ CELLS: dict[str, tuple[Submission | None, JobInstance | None, tuple[Do, Do, Do]]
 
 
 def test_decision_follows_every_cell_of_the_contract() -> None:
-    for (name, (stored, instance, expected)), (this_try, do), owned, stop_on_kill in product(
-        CELLS.items(), zip(TRIES, range(3), strict=True), (True, False), (True, False)
+    for (name, (stored, instance, expected)), (column, this_try), owned, stop_on_kill in product(
+        CELLS.items(), enumerate(TRIES), (True, False), (True, False)
     ):
-        wanted = expected[do]
+        wanted = expected[column]
         if wanted is Do.STOP_THEN_SUBMIT and not owned:
             wanted = Do.SUBMIT  # an instance of another user is never stopped
         elif wanted is Do.STOP_THEN_SUBMIT and not stop_on_kill:
             wanted = Do.WAIT_THEN_SUBMIT
-        stored = stored and replace(stored, owned=owned)
-        row = f"{name}, {this_try}, {owned=}, {stop_on_kill=}"
-        found = decide(stored, instance, this_try, job_id="job", now=NOW, stop_on_kill=stop_on_kill)
-        assert found is wanted, row
-        assert decide(stored, instance, this_try, job_id="another", now=NOW, stop_on_kill=stop_on_kill) is Do.SUBMIT, (
-            row
-        )
+        submission = stored and replace(stored, owned=owned)
+        for job_id, do in (("job", wanted), ("another", Do.SUBMIT)):
+            found = decide(submission, instance, this_try, job_id=job_id, now=NOW, stop_on_kill=stop_on_kill)
+            assert found is do, f"{name}, {this_try}, {job_id=}, {owned=}, {stop_on_kill=}"
 
 
 def test_cells_reach_every_row_of_the_table() -> None:
