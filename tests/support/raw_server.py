@@ -68,10 +68,10 @@ class RawServer:
     def url(self) -> str:
         return f"https://localhost:{self.port}" if self.tls else f"http://127.0.0.1:{self.port}"
 
-    def settings(self, *, password: str = "cAnary-p@ss", **extra: Any) -> Settings:
-        """Return a connection to this server that repeats requests twice."""
+    def settings(self, *, host: str = "", password: str = "s3cret", **extra: Any) -> Settings:
+        """Return a connection to this server, or another host, that repeats requests twice."""
         extra = {"realm": "r", "platform_id": 1, "retries": 2, "timeout": 60, **extra}
-        return read_settings(host=self.url, login="me", password=password, extra=extra)
+        return read_settings(host=host or self.url, login="me", password=password, extra=extra)
 
     def _answer(self, head: bytes, body: bytes) -> bytes:
         path = head.split(b" ")[1].decode()
@@ -93,6 +93,9 @@ class RawServer:
             (self.tls.wrap_socket(raw, server_side=True) if self.tls else raw) as connection,
             connection.makefile("rb") as incoming,
         ):
+            if incoming.peek(1)[:1] == b"\x16":  # a client that expects TLS
+                connection.sendall(http(400))
+                return
             while request := read_request(incoming):
                 answer = self._answer(*request)
                 if answer is NEVER:

@@ -20,7 +20,6 @@ from airflow_provider_saagie.client import async_session, core, deployment, inst
 from airflow_provider_saagie.client.calls import Call
 from airflow_provider_saagie.client.outcomes import Fault
 from airflow_provider_saagie.client.session import PIECE, Session
-from airflow_provider_saagie.client.settings import read_settings
 from airflow_provider_saagie.exceptions import (
     SaagieApiError,
     SaagieAuthError,
@@ -301,11 +300,11 @@ def test_create_or_upgrade_says_which_half_is_done(
         ("https://acme.saagie.io", {"proxy": "http://nowhere.invalid:1"}, "proxy"),
     ],
 )
-def test_unreachable_host_is_named(transport: Transport, host: str, extra: dict[str, Any], text: str) -> None:
-    extra = {"realm": "r", "platform_id": 1, "retries": 0, **extra}
-    connection = read_settings(host=host, login="me", password="s3cret", extra=extra)
+def test_unreachable_host_is_named(
+    transport: Transport, server: RawServer, host: str, extra: dict[str, Any], text: str
+) -> None:
     with pytest.raises(SaagieConnectionError, match=text) as caught:
-        transport(connection, projects.read_platform())
+        transport(server.settings(host=host, **extra), projects.read_platform())
     assert host in str(caught.value)
     assert "s3cret" not in str(caught.value)
 
