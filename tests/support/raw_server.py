@@ -90,7 +90,7 @@ class RawServer:
         with (
             suppress(OSError),
             raw.dup() as below,
-            (self.tls.wrap_socket(raw, server_side=True) if self.tls else raw) as connection,
+            self.tls.wrap_socket(raw, server_side=True) if self.tls else raw as connection,
             connection.makefile("rb") as incoming,
         ):
             if incoming.peek(1)[:1] == b"\x16":  # a client that expects TLS

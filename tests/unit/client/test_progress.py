@@ -41,7 +41,7 @@ class Clock:
             for _ in range(pieces):
                 self.now += seconds
                 advance(MIB)
-                print("between pieces")
+                sys.stdout.write("between pieces\n")
 
 
 @pytest.fixture
