@@ -147,7 +147,7 @@ def test_error_quotes_three_messages() -> None:
 def test_login_answer_is_never_quoted() -> None:
     bodies = {status: ["tok-en-body"] for status in itertools.chain(range(201, 209), range(300, 309), range(400, 510))}
     bodies[200] = ["", "<!doctype html><html></html>", "two words", "a" * 20_000, "<token>"]
-    for status, body in ((status, body) for status in bodies for body in bodies[status]):
+    for status, body in [(status, body) for status, several in bodies.items() for body in several]:
         with pytest.raises(errors.SaagieError) as caught:
             core.token_of(Refused(status, {}, body), SETTINGS)
         assert not body or body not in str(caught.value), status

@@ -7,7 +7,7 @@ import inspect
 import json
 import os
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -28,62 +28,21 @@ from tests.support import schemas as published
 from tests.support.clients import drive
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from graphql import GraphQLSchema, SelectionSetNode
 
 EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "5"))  # for a long run: SAAGIE_TEST_EXAMPLES=500
 ID = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d"
 CHANGE = JobChange(job_name="a", runtime_version="3.11", resources={"cpu": {"limit": 1}}, emails=["a@b.c"])
-OPERATIONS: dict[str, tuple[Any, ...]] = {
-    "projects.read_platform": (),
-    "projects.get_project_id": ("a",),
-    "projects.get_project_technologies": (ID,),
-    "definitions.list_for_project": (ID, None, None, False),
-    "definitions.list_for_project_minimal": (ID,),
-    "definitions.find_by_name": ("a", ID),
-    "definitions.get_id": ("a", "a"),
-    "definitions.get_info": (ID, None, None, False),
-    "definitions.get_info_by_alias": (ID, "a", None, None, False),
-    "definitions.read_summary": (ID,),
-    "definitions.delete": (ID,),
-    "definitions.duplicate": (ID,),
-    "definitions.move_job": (ID, 1, ID),
-    "definitions.generate_description_by_ai": (ID,),
-    "deployment.create": (ID, CHANGE),
-    "deployment.upgrade": (ID, CHANGE),
-    "deployment.upgrade_by_name": ("a", "a", CHANGE),
-    "deployment.edit": (ID, CHANGE),
-    "deployment.create_or_upgrade": (ID, CHANGE),
-    "deployment.read_settings_of": (ID,),
-    "importing.make_job": (ID, CHANGE),
-    "instances.get_instance": (ID,),
-    "instances.read_instance": (ID,),
-    "instances.list_instances": (ID,),
-    "instances.list_newer": (ID, 1),
-    "instances.run": (ID,),
-    "instances.stop": (ID,),
-    "instances.count_by_selector": (ID,),
-    "instances.count_by_date": (ID, "2026-01-01T00:00:00Z"),
-    "instances.delete_instances": (ID, [ID]),
-    "instances.delete_instances_by_selector": (ID, "ALL", None, None),
-    "instances.delete_instances_by_date": (ID, "2026-01-01T00:00:00Z", None, None),
-    "lineage.describe_run": (ID, ID),
-    "logs.read_log": (ID,),
-    "logs.read_last_lines": (ID, 3),
-    "logs.count_log_lines": (ID,),
-    "purge.list_deletable": (ID,),
-    "purge.delete_chosen": (ID, [ID]),
-    "running.run": (ID,),
-    "stopping.list_on_their_way": (ID,),
-    "technologies.find_technology": ("Python", "Saagie", {"Processing": [ID]}, "Processing"),
-    "technologies.check_runtime": ("a", "3.11"),
-    "versions.read_versions": (ID,),
-    "versions.make_current": (ID, 1),
-    "versions.rollback": (ID, 1),
-    "versions.delete_versions": (ID, [1]),
-}
-KEYWORDS = {"instances.list_instances": {"limit": 3}}
+# An operation gets its arguments by the names of its parameters, so that a new one is tested without being listed.
+ARGUMENTS: dict[str, Any] = {
+    "allowed": {"Processing": [ID]}, "catalog": "Saagie", "category": "Processing", "change": CHANGE,
+    "date_before": "2026-01-01T00:00:00Z", "exclude_instances_id": None, "ids": [ID], "include_instances_id": None,
+    "instances_limit": None, "job_alias": "a", "job_id": ID, "job_instance_id": ID, "job_instances_id": [ID],
+    "job_name": "a", "limit": 3, "most": 3, "number": 1, "project_id": ID, "project_name": "a",
+    "runtime_version": "3.11", "selector": "ALL", "target_platform_id": 1, "target_project_id": ID,
+    "technology": "Python", "technology_id": "a", "version_number": 1, "versions": [1], "versions_limit": None,
+    "versions_only_current": False,
+}  # fmt: skip
 # Operations that pause between two reads have tests of their own.
 ELSEWHERE = {
     "instances.read_twice", "removal.remove", "run_once.clear_away_lost", "run_once.run_once",
@@ -106,26 +65,23 @@ SOUND: dict[str, dict[str, Any]] = {
 }
 
 
-def module_of_the_client(name: str) -> ModuleType:
-    return importlib.import_module(f"{client.__name__}.{name}")
+def operations() -> Iterator[tuple[str, Callable[..., Steps[Any]]]]:
+    """Find the public functions of the client that return `Steps`."""
+    for info in pkgutil.iter_modules(client.__path__):
+        module = importlib.import_module(f"{client.__name__}.{info.name}")
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            is_operation = str(function.__annotations__.get("return")).startswith("Steps[")
+            if is_operation and function.__module__ == module.__name__ and not name.startswith("_"):
+                yield f"{info.name}.{name}", function
+
+
+OPERATIONS = {name: function for name, function in operations() if name not in ELSEWHERE}
 
 
 def start(name: str) -> Steps[Any]:
-    module, function = name.split(".")
-    steps: Steps[Any] = getattr(module_of_the_client(module), function)(*OPERATIONS[name], **KEYWORDS.get(name, {}))
-    return steps
-
-
-def test_operations_are_all_tested() -> None:
-    modules = {info.name: module_of_the_client(info.name) for info in pkgutil.iter_modules(client.__path__)}
-    public = {
-        f"{short}.{name}"
-        for short, module in modules.items()
-        for name, function in inspect.getmembers(module, inspect.isfunction)
-        if function.__module__ == module.__name__ and not name.startswith("_")
-        if str(function.__annotations__.get("return", "")).startswith("Steps[")
-    }
-    assert public == OPERATIONS.keys() | ELSEWHERE
+    parameters = inspect.signature(OPERATIONS[name]).parameters.values()
+    needed = {each.name: ARGUMENTS[each.name] for each in parameters if each.default is each.empty}
+    return OPERATIONS[name](**needed)
 
 
 def fail_at(place: int, steps: Steps[Any], error: SaagieError, sent: list[str]) -> None:
@@ -148,6 +104,7 @@ def fail_at(place: int, steps: Steps[Any], error: SaagieError, sent: list[str]) 
     ],
 )  # fmt: skip
 def test_error_of_a_call_ends_the_operation(kind: type[SaagieError]) -> None:
+    assert len(OPERATIONS) > 40
     changed = set()
     for name in OPERATIONS.keys() - READ_BACK:
         for place in count():
