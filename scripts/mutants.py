@@ -30,7 +30,6 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
 }  # fmt: skip
 ARITHMETIC: dict[type[ast.operator], str] = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*"}
-TEST_SECONDS = 240  # a mutant may wait for ever
 FEW = 40  # so many tests are quicker in one process than in two
 
 
@@ -95,7 +94,9 @@ class Collector(ast.NodeVisitor):
         """Turn a comparison round."""
         if len(node.ops) == 1 and type(node.ops[0]) in COMPARISONS:
             operator = COMPARISONS[type(node.ops[0])]
-            self.replace(node, f"({self.source(node.left)} {operator} {self.source(node.comparators[0])})", "comparison")
+            self.replace(
+                node, f"({self.source(node.left)} {operator} {self.source(node.comparators[0])})", "comparison"
+            )
         self.generic_visit(node)
 
     def visit_BoolOp(self, node: ast.BoolOp) -> None:  # noqa: N802
@@ -197,14 +198,15 @@ def covering_tests(contexts: Path, tree: Path, mutant: Mutant) -> list[str]:
     return []
 
 
-def run(tree: Path, python: str, tests: list[str]) -> tuple[int, str]:
+def run(tree: Path, options: argparse.Namespace, tests: list[str]) -> tuple[int, str]:
     """Run tests up to the first failure; return pytest's exit code and the first failing test."""
-    command = [python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not by_hand", "--timeout", "90"]
+    command = [options.python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not by_hand"]
+    command += ["--timeout", str(options.seconds)]  # a mutant may wait for ever
     if len(tests) > FEW:
         command += ["-n", "2"]
     try:
         done = subprocess.run(
-            [*command, *tests], cwd=tree, capture_output=True, text=True, timeout=TEST_SECONDS, check=False,
+            [*command, *tests], cwd=tree, capture_output=True, text=True, timeout=10 * options.seconds, check=False,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
@@ -213,7 +215,7 @@ def run(tree: Path, python: str, tests: list[str]) -> tuple[int, str]:
     return done.returncode, failed[1] if failed else done.stdout[-300:] + done.stderr[-300:] if done.returncode else ""
 
 
-def judge(tree: Path, python: str, mutant: Mutant, tests: list[str]) -> tuple[str, str]:
+def judge(tree: Path, options: argparse.Namespace, mutant: Mutant, tests: list[str]) -> tuple[str, str]:
     """Say whether a mutant is killed, by which test."""
     if not tests:
         return "survived", "no test executes it"
@@ -222,10 +224,10 @@ def judge(tree: Path, python: str, mutant: Mutant, tests: list[str]) -> tuple[st
     file.write_text(mutant.apply(original), encoding="utf-8")
     try:
         for _ in range(2):
-            code, failed = run(tree, python, tests)
+            code, failed = run(tree, options, tests)
             if code == 0:
                 return "survived", f"{len(tests)} tests pass"
-            if "::" not in failed or run(tree, python, [failed])[0] != 0:
+            if "::" not in failed or run(tree, options, [failed])[0] != 0:
                 return "killed", failed
         return "killed", f"{failed} (not on its own)"
     finally:
@@ -238,7 +240,7 @@ def report(tree: Path, chosen: list[Mutant], options: argparse.Namespace) -> Ite
         text = (tree / mutant.file).read_text(encoding="utf-8")
         tests = covering_tests(options.contexts, tree, mutant)
         tests = [test for test in tests if (tree / test.partition("::")[0]).exists()]
-        verdict, by = judge(tree, options.python, mutant, tests)
+        verdict, by = judge(tree, options, mutant, tests)
         row = {"mutant": mutant.describe(text), "verdict": verdict, "by": by, "tests": str(len(tests))}
         print(f"{number:3d} {verdict:9s} {row['mutant']}   [{by}]", flush=True)
         yield row
@@ -251,6 +253,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--tree", type=Path, default=ROOT, help="the checkout; its files are changed and restored")
+    parser.add_argument("--seconds", type=int, default=90, help="of one test")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--contexts", type=Path, help="a coverage file with test contexts")
     parser.add_argument("--list", action="store_true", help="only list the mutants")
