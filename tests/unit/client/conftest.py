@@ -10,12 +10,13 @@ import pytest
 
 from airflow_provider_saagie.client.async_session import AsyncSession
 from airflow_provider_saagie.client.session import Session
-from airflow_provider_saagie.client.settings import Settings, read_settings
+from tests.support.clients import settings_for
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_saagie.client.calls import Steps
+    from airflow_provider_saagie.client.settings import Settings
     from airflow_provider_saagie.emulator.testing import Emulator
 
 Run = Callable[..., Any]
@@ -51,12 +52,6 @@ def transport(request: pytest.FixtureRequest) -> Callable[..., list[Any]]:
 def run(transport: Callable[..., list[Any]], settings: Settings) -> Run:
     """A function that runs one client method against the emulator."""
     return lambda steps: transport(settings, steps)[0]
-
-
-def settings_for(emulator: Emulator, **changes: Any) -> Settings:
-    given: dict[str, Any] = {"host": emulator.url, "login": emulator.login, "password": emulator.password}
-    extra = {"realm": emulator.realm, "platform_id": emulator.platform, **changes.pop("extra", {})}
-    return read_settings(**{**given, **changes}, extra=extra)
 
 
 @pytest.fixture

@@ -333,9 +333,7 @@ def test_the_last_look_is_taken_in_the_last_moment(emulator: Emulator, settings:
     assert looks == [before, before]
 
 
-def test_what_the_last_look_raises_is_no_lost_answer(
-    emulator: Emulator, settings: Settings, job_id: str
-) -> None:
+def test_what_the_last_look_raises_is_no_lost_answer(emulator: Emulator, settings: Settings, job_id: str) -> None:
     """Airflow refuses to store anything for a try that it has given up; nothing was sent then."""
     looks: list[int] = []
 
