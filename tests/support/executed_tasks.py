@@ -103,11 +103,15 @@ class TaskRun:
         assert isinstance(deferral, TaskDeferred), deferral
         event = kwargs.pop("event", None) or run_inline(deferral.trigger)
         given = {**(deferral.kwargs or {}), "event": event, **kwargs}
-        return self._call(self.task.resume_execution, deferral.method_name, given, self.context)
+        return self.resume_at(deferral.method_name, **given)
+
+    def resume_at(self, method: str, **kwargs: Any) -> TaskRun:
+        """Continue with a method of the task, as in another process."""
+        return self._call(self.task.resume_execution, method, kwargs, self.context)
 
     def end_deferral(self) -> TaskRun:
         """Continue as Airflow does when a deferral has taken longer than its timeout."""
-        return self._call(self.task.resume_execution, "__fail__", {"error": "Trigger timeout"}, self.context)
+        return self.resume_at("__fail__", error="Trigger timeout")
 
     def _call(self, function: Callable[..., Any], *args: Any) -> TaskRun:
         self.result = self.error = None
