@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import TaskDeferred
+from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_saagie.operators.inline import run_inline
 
@@ -117,7 +117,7 @@ class TaskRun:
         self.result = self.error = None
         try:
             self.result = function(*args)
-        except (Exception, TaskDeferred) as error:  # noqa: BLE001 - the test decides what it should be
+        except (Exception, AirflowTaskTimeout, TaskDeferred) as error:  # noqa: BLE001 - the test decides what it should be
             self.error = error
         return self
 

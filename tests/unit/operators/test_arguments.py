@@ -1,4 +1,4 @@
-"""Arguments of operators and the sensor that are refused before anything is sent; exported folders that are unusable."""
+"""Arguments of operators and the sensor that are refused before a request; exported folders that are unusable."""
 
 from __future__ import annotations
 
