@@ -118,7 +118,7 @@ class Project:
             (self.folder / "test_it.py").write_text(test)
             (self.folder / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTEST"))}
-        without = [f"-pno:{plugin}" for plugin in ("cacheprovider", "asyncio", "looptime")]
+        without = [f"-pno:{plugin}" for plugin in ("cacheprovider", "asyncio", "looptime_plugin")]
         return subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-rA", *without, *arguments],
             cwd=self.folder, env={**kept, "PYTHONPATH": self.path}, capture_output=True, text=True, check=False,
