@@ -26,15 +26,15 @@ CELLS: dict[str, tuple[Submission | None, JobInstance | None, tuple[Do, Do, Do]]
     "intent": (INTENT, None, (Do.SEARCH, Do.SEARCH_TO_STOP, Do.SEARCH)),
     "gone": (STORED, None, (Do.FAIL_AS_GONE, Do.SUBMIT, Do.FAIL_AS_GONE)),
     **{
-        status: (STORED, replace(RUNNING, status=status), ATTACH)
-        for status in ("AWAITING", "REQUESTED", "QUEUED", "RUNNING", "A_STATUS_OF_A_LATER_SAAGIE")
+        status: (STORED, replace(RUNNING, status=status), expected)
+        for statuses, expected in (
+            ("AWAITING REQUESTED QUEUED RUNNING A_STATUS_OF_A_LATER_SAAGIE", ATTACH),
+            ("SUCCEEDED", (Do.END_WITH_IT, Do.SUBMIT, Do.SUBMIT)),
+            ("FAILED KILLED ERROR SKIPPED", ALWAYS_SUBMIT),
+            ("KILLING", (Do.WAIT_THEN_SUBMIT,) * 3),
+        )
+        for status in statuses.split()
     },
-    "SUCCEEDED": (STORED, replace(RUNNING, status="SUCCEEDED"), (Do.END_WITH_IT, Do.SUBMIT, Do.SUBMIT)),
-    **{
-        status: (STORED, replace(RUNNING, status=status), ALWAYS_SUBMIT)
-        for status in ("FAILED", "KILLED", "ERROR", "SKIPPED")
-    },
-    "KILLING": (STORED, replace(RUNNING, status="KILLING"), (Do.WAIT_THEN_SUBMIT,) * 3),
     **{
         f"UNKNOWN since {moment}": (STORED, replace(RUNNING, status="UNKNOWN", status_since=moment), expected)
         for moment, expected in (
