@@ -11,18 +11,12 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider_saagie.emulator import catalogue
 from tests.integration.emulator.endurance.books import Books, JobBook, check_files, content_of, read_books, status_of
 from tests.integration.emulator.endurance.platform import Outcome, Platform
-from tests.support.emulator_client import (
-    ADD_VERSION,
-    CREATE_JOB,
-    DELETE_JOB,
-    EDIT_JOB,
-    RUN_JOB,
-    RUNTIMES,
-    STOP,
-    TECHNOLOGIES,
-)
+from tests.support import emulator_client
+from tests.support.emulator_client import RUNTIMES, TECHNOLOGIES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_provider_saagie.emulator.testing import Emulator
 
 MOST_JOBS, MOST_VERSIONS, MOST_INSTANCES = 4, 4, 8
@@ -124,19 +118,17 @@ class Actor:
         state = self.platform.read(STATE, {"id": self.project_id})
         jobs = {job["name"]: job for job in state["project"]["jobs"]}
         further = {one["name"]: one["id"] for one in state["projects"] if one["name"] in self.books.projects}
-        on_job = [self._upgrade, *[self._edit] * 2, *[self._run] * 6, *[self._stop] * 3, *[self._purge] * 3]
+        on_job: dict[Callable[..., Wish | None], int] = {
+            self._upgrade: 3, self._edit: 2, self._run: 6, self._stop: 3, self._purge: 3, self._delete: 1
+        }  # fmt: skip
+        weights = on_job | {self._create: 1, self._create_project: 1, lambda: self._delete_project(further): 1}
         while True:
-            choice = self._random.randrange(20)
+            (choice,) = self._random.choices(list(weights), list(weights.values()))
             name = self._random.choice(sorted(self.books.jobs) or [""])
-            book = self.books.jobs.get(name)
-            if choice < 2:
-                wish = self._create()
-            elif choice < 4:
-                wish = self._create_project() if choice == 2 else self._delete_project(further)
-            elif book is None:
-                continue
+            if choice not in on_job:
+                wish = choice()
             else:
-                wish = self._random.choice([*on_job, self._upgrade, self._upgrade, self._delete])(jobs[name], book)
+                wish = choice(jobs[name], self.books.jobs[name]) if name else None
             if wish is not None:
                 return wish
 
@@ -149,7 +141,9 @@ class Actor:
             "isStreaming": False, "technology": {"id": TECHNOLOGIES["bash"]}, "description": None,
         }  # fmt: skip
         variables = {"job": job, "version": _version(command), "file": None}
-        return Wish(CREATE_JOB, variables, self._with(name, JobBook(None, (command,))), content_of(command))
+        return Wish(
+            emulator_client.CREATE_JOB, variables, self._with(name, JobBook(None, (command,))), content_of(command)
+        )
 
     def _upgrade(self, job: dict[str, Any], book: JobBook) -> Wish | None:
         if len(book.versions) >= MOST_VERSIONS:
@@ -157,19 +151,19 @@ class Actor:
         command = self._command()
         after = self._with(job["name"], replace(book, versions=(*book.versions, command)))
         variables = {"id": job["id"], "version": _version(command), "file": None}
-        return Wish(ADD_VERSION, variables, after, content_of(command))
+        return Wish(emulator_client.ADD_VERSION, variables, after, content_of(command))
 
     def _edit(self, job: dict[str, Any], book: JobBook) -> Wish | None:
         text = f"description {next(self._numbers)}"
         after = self._with(job["name"], replace(book, description=text))
-        return Wish(EDIT_JOB, {"job": {"id": job["id"], "description": text}}, after)
+        return Wish(emulator_client.EDIT_JOB, {"job": {"id": job["id"], "description": text}}, after)
 
     def _run(self, job: dict[str, Any], book: JobBook) -> Wish | None:
         if len(book.numbers) >= MOST_INSTANCES:
             return None
         number = book.runs + 1
         after = self._with(job["name"], replace(book, numbers=book.numbers | {number}, runs=number))
-        return Wish(RUN_JOB, {"id": job["id"]}, after)
+        return Wish(emulator_client.RUN_JOB, {"id": job["id"]}, after)
 
     def _stop(self, job: dict[str, Any], book: JobBook) -> Wish | None:
         unfinished = ("AWAITING", "REQUESTED", "QUEUED", "RUNNING")
@@ -178,7 +172,7 @@ class Actor:
             return None
         one = self._random.choice(found)
         after = self._with(job["name"], replace(book, stopped=book.stopped | {one["number"]}))
-        return Wish(STOP, {"id": one["id"]}, after)
+        return Wish(emulator_client.STOP, {"id": one["id"]}, after)
 
     def _purge(self, job: dict[str, Any], book: JobBook) -> Wish | None:
         found = [one for one in job["instances"] if status_of(one) in ("SUCCEEDED", "FAILED", "KILLED")][:3]
@@ -192,7 +186,7 @@ class Actor:
         if len(book.versions) < MOST_VERSIONS:
             return None
         rest = {name: one for name, one in self.books.jobs.items() if name != job["name"]}
-        return Wish(DELETE_JOB, {"id": job["id"]}, replace(self.books, jobs=rest))
+        return Wish(emulator_client.DELETE_JOB, {"id": job["id"]}, replace(self.books, jobs=rest))
 
     def _create_project(self) -> Wish | None:
         if len(self.books.projects) >= 2:

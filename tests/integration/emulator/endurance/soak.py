@@ -47,11 +47,6 @@ class Result:
     faults: dict[str, int]
     memory: float
 
-    def __str__(self) -> str:
-        """Return one line."""
-        struck = ", ".join(f"{what} {count}" for what, count in sorted(self.faults.items()))
-        return f"{self.mutations.total()} mutations ({dict(self.mutations)}), faults: {struck}; {self.memory:.0f} MiB"
-
 
 def soak(folder: Path, seconds: float, seed: int) -> Result:
     """Work while faults are injected, and compare all books."""
@@ -125,10 +120,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     given = parser.parse_args()
-    print(f"{given.minutes:g} minutes, seed {given.seed}", flush=True)  # noqa: T201, it is a command
     with tempfile.TemporaryDirectory() as folder:
         result = soak(Path(folder), given.minutes * 60, given.seed)
-    print(f"books balanced: {result}")  # noqa: T201, it is a command
+    print(f"{given}: the books are balanced: {result}")  # noqa: T201, it is a command
 
 
 if __name__ == "__main__":
