@@ -145,7 +145,7 @@ def test_broken_export_leaves_nothing_or_older_export(
         run = export()
         assert "no space left in the bucket" in str(run.error)
         assert run.link.endswith(job_id)
-        assert not storage.exists("/bucket"), storage.full_at
+        assert not storage.exists(f"/bucket/{job_id}"), storage.full_at
     storage.full_at = ""
     emulator.fault("status", "artifact", occurrence=2, status=404)
     assert export().error is not None
@@ -166,7 +166,7 @@ def test_missing_job_or_project_changes_nothing(
     assert "no job" in str(export(job_id=MISSING, folder=f"{tmp_path}/out").error)
     assert not (tmp_path / "out").exists()
     assert "'Demo'" in str(load(folder="exports", project_name="Nowhere").error)
-    assert "project_id" in str(load(folder="exports", project_name=None, project_id=MISSING).error)
+    assert "does not exist" in str(load(folder="exports", project_name=None, project_id=MISSING).error)
     assert emulator.requests() == before
 
 
