@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,27 +11,13 @@ from tests.support import airflow_home
 from tests.support.held_jobs import Hold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from airflow_provider_saagie.emulator.testing import Emulator
 
 AIRFLOW_HOME = airflow_home.settle()
 pytest_plugins = ("tests.support.xdist_scheduler", "tests.support.airflow_stack")
-
-
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
-    """Close the event loop that looptime creates for each test, if the test isn't a coroutine.
-
-    `asyncio.run()` in such a test forgets that loop, whose warning about being unclosed would fail some later test.
-    """
-    if not inspect.iscoroutinefunction(pyfuncitem.obj):
-        policy = asyncio.get_event_loop_policy()
-        with suppress(RuntimeError):  # an earlier test has closed it
-            policy.get_event_loop().close()
-        policy.set_event_loop(None)
-    return (yield)
 
 
 @pytest.fixture
