@@ -49,11 +49,13 @@ def connection(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def start(make_job: Any, client: SaagieClient, emulator: Emulator, hold: Hold) -> Callable[..., str]:
-    """A function that starts an instance of the job `watched`, and sets its status."""
-    job_id = make_job(hold.code(), job_name="watched")
+    """A function that starts an instance of a job, and sets its status."""
+    jobs: dict[str, str] = {}
 
-    def run(*status: str | None) -> str:
-        instance_id: str = client.jobs.run(job_id)["runJob"]["id"]
+    def run(*status: str | None, job: str = "watched") -> str:
+        if job not in jobs:
+            jobs[job] = make_job(hold.code(), job_name=job)
+        instance_id: str = client.jobs.run(jobs[job])["runJob"]["id"]
         if status:
             emulator.set_instance(instance_id, *status)
         return instance_id
@@ -110,9 +112,7 @@ def test_refused_login_is_skipped_by_never_fail_only() -> None:
             assert type(run.error) is error, (name, option)
 
 
-def test_silent_fail_polls_on_and_logs_error(
-    start: Any, emulator: Emulator, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_silent_fail_polls_on_and_logs_error(start: Any, emulator: Emulator, capfd: pytest.CaptureFixture[str]) -> None:
     run = sensor(instance_id=start("SUCCEEDED"), silent_fail=True)
     for _ in range(2):
         emulator.fault("error", "jobInstance", message="Not now", times=2)
@@ -130,13 +130,16 @@ def test_unfinished_instance_defers_or_reschedules(start: Any, emulator: Emulato
     instance_id = start("RUNNING")
     waits = sensor(instance_id=instance_id, never_fail=True, deferrable=True).execute()
     assert isinstance(waits.error, TaskDeferred)
-    assert waits.error.trigger.serialize()[1].items() >= {
-        "instance_id": instance_id,
-        "deadline": waits.ti.start_date.timestamp() + 600,
-        "deadline_kind": "timeout",
-        "owned": False,
-        "poll_interval": 0.05,
-    }.items()
+    assert (
+        waits.error.trigger.serialize()[1].items()
+        >= {
+            "instance_id": instance_id,
+            "deadline": waits.ti.start_date.timestamp() + 600,
+            "deadline_kind": "timeout",
+            "owned": False,
+            "poll_interval": 0.05,
+        }.items()
+    )
     emulator.set_instance(instance_id, "FAILED", None, "no input")
     assert "ended as FAILED (no input)" in str(waits.resume().error)
     emulator.set_instance(instance_id, "RUNNING")
@@ -210,35 +213,39 @@ def test_each_mode_waits_through_outage_for_new_instance(
     run_dag: Any, new_dag: Callable[[], DAG], start: Any, emulator: Emulator, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Each sensor meets an outage, then a job without a new instance, then an unfinished one, which ends."""
-    start("SUCCEEDED")
     newest: dict[str, str] = {}
     helpers: list[threading.Thread] = []
 
-    def count(operation: str) -> int:
-        return int(emulator.stats()["requests"].get(operation, 0))
+    def wait_for_polls(number: int) -> None:
+        def count() -> int:
+            requests = emulator.stats()["requests"]
+            return sum(requests.get(operation, 0) for operation in ("jobInstances", "watchInstances"))
+
+        before = count()
+        wait_until(lambda: count() >= before + number)
 
     def bring_about(mode: str) -> None:
-        lists = count("jobInstances")
-        wait_until(lambda: count("jobInstances") > lists)
-        newest[mode] = start("RUNNING")
-        lists = count("jobInstances")
-        wait_until(lambda: count("jobInstances") > lists)
+        wait_for_polls(1)
+        newest[mode] = start("RUNNING", job=mode)
+        wait_for_polls(1)
         emulator.set_instance(newest[mode], "SUCCEEDED")
 
     def begin(mode: str) -> Callable[[Any], None]:
         def begin_once(_: Any) -> None:
             if mode not in {helper.name for helper in helpers}:
-                emulator.fault("refuse", "jobs")
+                emulator.fault("status", "jobs", status=503)
                 helpers.append(threading.Thread(target=bring_about, args=[mode], name=mode))
                 helpers[-1].start()
 
         return begin_once
 
+    for name in MODES:
+        start("SUCCEEDED", job=name)
     with new_dag() as dag:
         sensors = [
             SaagieJobInstanceSensor(
                 task_id=name,
-                job_name="watched",
+                job_name=name,
                 project_name="Demo",
                 newer_than_run=True,
                 never_fail=True,
