@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.sdk import chain
 from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowRescheduleException,
@@ -40,10 +41,10 @@ MODES: dict[str, dict[str, Any]] = {
 
 @pytest.fixture(autouse=True)
 def connection(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The connections `saagie_default`, which doesn't retry requests, and `saagie_wrong`, whose login is refused."""
+    """The connections `saagie_once`, which doesn't retry requests, and `saagie_wrong`, whose login is refused."""
     given = json.loads(emulator.connection())
     given["extra"]["retries"] = 0
-    monkeypatch.setenv("AIRFLOW_CONN_SAAGIE_DEFAULT", json.dumps(given))
+    monkeypatch.setenv("AIRFLOW_CONN_SAAGIE_ONCE", json.dumps(given))
     monkeypatch.setenv("AIRFLOW_CONN_SAAGIE_WRONG", json.dumps({**given, "password": "wrong"}))
 
 
@@ -65,7 +66,8 @@ def start(make_job: Any, client: SaagieClient, emulator: Emulator, hold: Hold) -
 
 def sensor(**given: Any) -> TaskRun:
     age = given.pop("age", 0)
-    return TaskRun(SaagieJobInstanceSensor(task_id="wait", **{"timeout": 600, "poke_interval": 0.05, **given}), age=age)
+    default = {"timeout": 600, "poke_interval": 0.05, "saagie_conn_id": "saagie_once"}
+    return TaskRun(SaagieJobInstanceSensor(task_id="wait", **{**default, **given}), age=age)
 
 
 def test_poke_succeeds_at_target_status(start: Any, emulator: Emulator) -> None:
@@ -251,13 +253,13 @@ def test_each_mode_waits_through_outage_for_new_instance(
                 never_fail=True,
                 poke_interval=0.1,
                 timeout=300,
+                saagie_conn_id="saagie_once",
                 pre_execute=begin(name),
                 **mode,
             )
             for name, mode in MODES.items()
         ]
-        for first, second in zip(sensors, sensors[1:], strict=False):
-            first >> second
+        chain(*sensors)
     ended = run_dag(dag)
     for helper in helpers:
         helper.join()
