@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.client.async_session import AsyncSession
 from airflow_provider_saagie.exceptions import SaagieConnectionError
 from airflow_provider_saagie.hooks import saagie as hooks
-from airflow_provider_saagie.triggers.outage import AT_A_TIME
 from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay
 from tests.support.fake_saagie import PASSWORD, ends_at, fails, instance
 from tests.support.pages import DOCS, blocks_in, section
@@ -175,27 +173,6 @@ async def test_refused_login_fails_waiters_after_ten_minutes(scenario: Scenario)
     assert "refused the login" in lines[1]
     for secret in ("changed", PASSWORD):
         assert secret not in f"{verdicts[0]} {lines}"
-
-
-async def test_waiters_give_up_some_at_a_time(scenario: Scenario) -> None:
-    """Airflow does much with each event: all at once would block its loop."""
-    scenario.saagie.change_password()
-    waiting = scenario.wait_many(1, 400)
-    loop, turn, verdicts = asyncio.get_running_loop(), 0, Counter[int]()
-
-    def next_turn() -> None:
-        nonlocal turn
-        turn += 1
-
-    def count(_: object) -> None:
-        if not verdicts[turn]:
-            loop.call_soon(next_turn)
-        verdicts[turn] += 1
-
-    for one in waiting:
-        one.waiter.verdict.add_done_callback(count)
-    assert not await all_end(waiting)
-    assert (verdicts.total(), max(verdicts.values()) <= 2 * AT_A_TIME) == (400, True)
 
 
 async def test_changed_password_ends_the_refusal(scenario: Scenario) -> None:
