@@ -208,6 +208,26 @@ async def test_permission_in_the_next_token_is_noticed(scenario: Scenario) -> No
     assert saagie.now() < 110
 
 
+@pytest.mark.parametrize("is_refused", [False, True])
+async def test_hundreds_of_stops_and_deadlines_share_a_login(scenario: Scenario, is_refused: bool) -> None:
+    """The first ones of a triggerer, which has no token yet."""
+    saagie, many = scenario.saagie, 300
+    if is_refused:
+        saagie.change_password()
+    lines = await asyncio.gather(*(scenario.stop(number) for number in range(many)))
+    expected = "The stop failed, so that the instance may go on" if is_refused else "Saagie was asked to stop it."
+    assert all(line.startswith(expected) for (line,) in lines)
+    assert len(saagie.logins) == 1
+    assert sorted(saagie.stopped) == ([] if is_refused else [instance(number) for number in range(many)])
+    await asyncio.sleep(0.1)
+    saagie.requests.clear()
+    waiting = scenario.wait_many(1, many, deadline=0)
+    assert {await one.verdict() for one in waiting} == {StillOnItsWay(was_read=not is_refused)}
+    assert len(saagie.logins) == 2
+    polls = 0 if is_refused else many // 100
+    assert [request.operation for request in saagie.requests] == ["watchInstances"] * polls
+
+
 async def test_deadlines_share_a_refused_login(scenario: Scenario) -> None:
     waiting = [scenario.wait(n, deadline=30 + n) for n in range(1, 31)]
     await asyncio.sleep(20)

@@ -434,6 +434,7 @@ async def test_stop_is_sent_once_and_its_failure_logged(scenario: Scenario) -> N
     assert f"/project/p/job/j/instances/{instance(2)}" in line
     assert "HTTP 500" in line
     assert [request.operation for request in saagie.requests] == ["watchInstances", "stopJobInstance"] * 2
+    assert all("(by=triggerer)" in request.user_agent for request in saagie.requests)
     saagie.intercept = fails(500, until=0)
     saagie.stop_seconds, began = 15, saagie.now()
     (line,) = await scenario.stop(3)
