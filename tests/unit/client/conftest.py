@@ -1,62 +1,48 @@
-"""Both transports, behind one function: each test that takes `run` runs over requests and over aiohttp."""
+"""Fixtures: both transports, a server with scripted answers, and an emulator."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_saagie.client.async_session import AsyncSession
-from airflow_provider_saagie.client.session import Session
-from airflow_provider_saagie.client.settings import Settings, read_settings
+from tests.support.clients import settings_for
+from tests.support.raw_server import RawServer, raw_server
+from tests.support.transports import TRANSPORTS, Transport
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_provider_saagie.client.calls import Steps
+    from airflow_provider_saagie.client.settings import Settings
     from airflow_provider_saagie.emulator.testing import Emulator
 
 Run = Callable[..., Any]
 
 
-async def _no_wait(_: float) -> None:
-    await asyncio.sleep(0)
-
-
-def run_sync(settings: Settings, *several: Steps[Any]) -> list[Any]:
-    with Session(settings, sleep=lambda _: None) as session:
-        return [session.run(steps) for steps in several]
-
-
-def run_async(settings: Settings, *several: Steps[Any]) -> list[Any]:
-    async def main() -> list[Any]:
-        async with AsyncSession(settings, sleep=_no_wait) as session:
-            return [await session.run(steps) for steps in several]
-
-    return asyncio.run(main())
-
-
-TRANSPORTS = {"requests": run_sync, "aiohttp": run_async}
-
-
 @pytest.fixture(params=list(TRANSPORTS))
-def transport(request: pytest.FixtureRequest) -> Callable[..., list[Any]]:
-    """A function that runs steps in one session, waiting for nothing between tries."""
+def transport(request: pytest.FixtureRequest) -> Transport:
+    """A function that runs operations in one session, waiting for nothing between attempts."""
     return TRANSPORTS[request.param]
 
 
+@pytest.fixture(scope="session")
+def _raw_server() -> Iterator[RawServer]:
+    with raw_server() as server:
+        yield server
+
+
 @pytest.fixture
-def run(transport: Callable[..., list[Any]], settings: Settings) -> Run:
-    """A function that runs one client method against the emulator."""
+def server(_raw_server: RawServer) -> RawServer:
+    """A server whose answers the test scripts; it starts as a healthy platform."""
+    _raw_server.reset()
+    return _raw_server
+
+
+@pytest.fixture
+def run(transport: Transport, settings: Settings) -> Run:
+    """A function that runs one operation against the emulator."""
     return lambda steps: transport(settings, steps)[0]
-
-
-def settings_for(emulator: Emulator, **changes: Any) -> Settings:
-    given: dict[str, Any] = {"host": emulator.url, "login": emulator.login, "password": emulator.password}
-    extra = {"realm": emulator.realm, "platform_id": emulator.platform, **changes.pop("extra", {})}
-    return read_settings(**{**given, **changes}, extra=extra)
 
 
 @pytest.fixture
