@@ -13,7 +13,7 @@ from scripts import demo
 from scripts import stack as stacks
 from scripts.airflow_settings import LOGIN
 from tests.support import airflow_pages as pages
-from tests.support.chromium import LIMIT
+from tests.support.chromium import LIMIT, browser  # noqa: F401 - a fixture
 from tests.support.held_jobs import Hold
 from tests.system.stack.task_run import TaskRun
 
