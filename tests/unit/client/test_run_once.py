@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider_saagie import exceptions as errors
 from airflow_provider_saagie.client import definitions
 from airflow_provider_saagie.client.run_once import SUBMISSIONS, Taken, TaskSide, Wishes, run_once
 from airflow_provider_saagie.client.submit import Submission, TheTry
-from airflow_provider_saagie.exceptions import (
-    SaagieAlreadyRunning,
-    SaagieError,
-    SaagieInstanceGone,
-    SaagieOutcomeUnknown,
-    SaagieWaitTimeout,
-)
-from tests.support.errors import error_message
-from tests.unit.client.simulated_platform import JOB, KILLING_TAKES, LOGIN, Fate, Instance, SimulatedSaagie, WorkerDied
+from tests.unit.client.simulated_platform import JOB, LOGIN, Fate, Instance, SimulatedSaagie, WorkerDied
 
-LOST = Fate(answered=False)
-NEVER_ARRIVED = Fate(starts=False, answered=False)
-ENDLESS = Fate(ends_after=None)
-DIES = Fate(dies=True, ends_after=None)
-WAIT = 10 + 40 + 5  # seconds from an intent until an instance of it must have appeared
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass
 class Task:
     """A task instance, as Airflow stores it.
 
+    :param remembered: the submissions that its tries have stored.
     :param clock_is_off: seconds by which the worker's idea of the platform's time is wrong.
     :param forgets: whether the worker dies before it stores what `run_once` returned.
     """
 
-    saagie: SimulatedSaagie = field(default_factory=SimulatedSaagie)
+    saagie: SimulatedSaagie
     wishes: Wishes = field(default_factory=Wishes)
     remembered: list[Submission] = field(default_factory=list)
     max_tries: int = 2
@@ -68,9 +62,15 @@ class Task:
             self.remembered.append(taken.submission)
         return taken
 
-    def attempt_and_die(self) -> None:
+    def die(self) -> None:
+        """Attempt, and die on the way."""
         with pytest.raises(WorkerDied):
             self.attempt()
+
+    def die_before_storing(self) -> None:
+        self.forgets = True
+        self.die()
+        self.forgets = False
 
     def clear(self) -> None:
         self.max_tries, self.clear_number = self.max_tries + 1, self.clear_number + 1
@@ -79,208 +79,139 @@ class Task:
         self.clear_number += 1
 
 
-def make_task(*fates: Fate, **wishes: object) -> Task:
-    return Task(SimulatedSaagie(fates=[*fates]), Wishes(**wishes))  # type: ignore[arg-type]
+# Single histories ----------------------------------------------------------------------------------------------------
+
+NEW, ATTACHED, ENDED = "new", "attached", "ended"
+GONE, RUNNING = errors.SaagieInstanceGone, errors.SaagieAlreadyRunning
+TIMED_OUT, UNKNOWN = errors.SaagieWaitTimeout, errors.SaagieOutcomeUnknown
+ENDLESS = Fate(ends_after=None)
+LOST, NEVER_ARRIVED = Fate(answered=False), Fate(starts=False, answered=False)
+LATE, DIES = replace(LOST, after=39), replace(ENDLESS, dies=True)
+WAIT = 10 + 40 + 5  # seconds from an intent until an instance of it must have appeared
+TIMEOUT = 120  # the default of stop_timeout
+TRY, DIE, CLEAR = Task.attempt, Task.die, Task.clear
 
 
-def test_retry_attaches_ends_or_submits() -> None:
-    for pause, ends_as, is_new, has_ended in (
-        (20, "SUCCEEDED", False, False),
-        (100, "SUCCEEDED", False, True),
-        (100, "FAILED", True, False),
-    ):
-        task = make_task(Fate(ends_as=ends_as))
-        first = task.attempt()
-        assert first.is_new
-        assert task.stored == first.submission
-        assert first.submission.owned
-        assert first.submission.instance_id == task.saagie.own[0].id
-        task.saagie.advance(pause)
-        again = task.attempt()
-        assert (again.is_new, again.has_ended) == (is_new, has_ended), (pause, ends_as)
-        assert task.saagie.runs == 1 + is_new
-        assert (again.submission.instance_id == first.submission.instance_id) is not is_new
-        assert is_new or again.status == ("SUCCEEDED" if has_ended else "RUNNING")
+def change(number: int = 1, **fields: Any) -> Callable[[Task], None]:
+    """Return an event that changes fields of the instance of this number."""
+    return lambda task: vars(task.saagie.instances[number - 1]).update(fields)
 
 
-def test_clear_submits_after_the_end_of_the_earlier_instance() -> None:
-    for pause, stops in ((10, True), (100, False)):
-        task = make_task()
-        task.attempt()
-        task.saagie.advance(pause)
-        task.clear()
-        assert task.attempt().is_new
-        first, second = task.saagie.own
-        assert task.saagie.stops == [first.id] * stops
-        assert first.status(second.created) == ("KILLED" if stops else "SUCCEEDED")
-        assert second.created >= first.created + pause + KILLING_TAKES * stops
+def stop(seconds_ago: float) -> Callable[[Task], None]:
+    return lambda task: change(stopped_at=task.saagie.now - seconds_ago)(task)
 
 
-def test_clear_without_stop_waits_for_the_end_until_stop_timeout() -> None:
-    task = make_task(ENDLESS, stop_on_kill=False, stop_timeout=30)
-    task.attempt()
-    task.clear()
-    began = task.saagie.now
-    assert "https://saagie/" in error_message(SaagieWaitTimeout, task.attempt)
-    assert 30 <= task.saagie.now - began <= 40
-    assert (task.saagie.runs, task.saagie.stops) == (1, [])
+def start(login: str | None, after: float = 0.0, **fields: Any) -> Callable[[Task], None]:
+    """Return an event after which an instance is started that is not the task's."""
+    return lambda task: task.saagie.later(after, lambda: task.saagie.start(login, **fields))
 
 
-def test_retry_never_overlaps_with_an_instance_that_is_unknown() -> None:
-    for obeys in (True, False):
-        task = make_task(ENDLESS)
-        task.attempt()
-        (first,) = task.saagie.own
-        first.lost_at, first.obeys_stops = task.saagie.now, obeys
-        task.saagie.advance(100)
-        if obeys:
-            assert task.attempt().is_new
-            assert first.stopped_at
-            assert task.saagie.own[1].created >= first.stopped_at + KILLING_TAKES
+# What happens to the task's `runJob` requests, the task's parameters, what precedes its last try (numbers: seconds that
+# pass); then that try's result or error, how many `runJob` and stops there were, the least seconds that it takes.
+HISTORIES: dict[str, tuple[list[Fate], dict[str, Any], list[Any], Any, int, int, float]] = {
+    "first try": ([], {}, [], NEW, 1, 0, 0),
+    "retry, running": ([], {}, [TRY, 20], ATTACHED, 1, 0, 0),
+    "retry, succeeded": ([], {}, [TRY, 100], ENDED, 1, 0, 0),
+    "retry, failed": ([Fate(ends_as="FAILED")], {}, [TRY, 100], NEW, 2, 0, 0),
+    "retry, gone": ([], {}, [TRY, change(deleted=True)], (GONE, "clear the task"), 1, 0, 0),
+    "retry, unknown": ([ENDLESS], {}, [TRY, change(lost_at=0), 100], NEW, 2, 1, 3),
+    "retry, unknown and never stopped": (
+        [ENDLESS], {}, [TRY, change(lost_at=0, obeys_stops=False), 100],
+        (TIMED_OUT, "still UNKNOWN after 120 s"), 1, 1, TIMEOUT,
+    ),
+    "clear, running": ([], {}, [TRY, 10, CLEAR], NEW, 2, 1, 3),
+    "clear, succeeded": ([], {}, [TRY, 100, CLEAR], NEW, 2, 0, 0),
+    "clear, gone": ([], {}, [TRY, change(deleted=True), CLEAR], NEW, 2, 0, 0),
+    "clear, not to be stopped": (
+        [ENDLESS], {"stop_on_kill": False, "stop_timeout": 30}, [TRY, CLEAR],
+        (TIMED_OUT, "https://saagie/"), 1, 0, 30,
+    ),
+    # A lost answer; the worker may have died meanwhile, or the task was cleared.
+    "lost": ([LOST], {}, [], ATTACHED, 1, 0, WAIT),
+    "lost, arrives late": ([LATE], {}, [], ATTACHED, 1, 0, WAIT),
+    "never arrived": ([NEVER_ARRIVED], {}, [], NEW, 2, 0, WAIT),
+    "dies, lost": ([replace(LOST, dies=True)], {}, [DIE], ATTACHED, 1, 0, WAIT),
+    "dies, arrives late": ([replace(LATE, dies=True)], {}, [DIE], ATTACHED, 1, 0, WAIT),
+    "dies, never arrived": ([replace(NEVER_ARRIVED, dies=True)], {}, [DIE], NEW, 2, 0, WAIT),
+    "dies before it stores the answer": ([], {}, [Task.die_before_storing], ATTACHED, 1, 0, WAIT),
+    "never arrives": ([NEVER_ARRIVED] * 3, {}, [], (UNKNOWN, "sound answer"), SUBMISSIONS, 0, WAIT),
+    "lost, another may be it": ([LOST], {}, [start(LOGIN, 3)], (UNKNOWN, "only a person"), 1, 0, WAIT),
+    "never arrived, others started": ([NEVER_ARRIVED], {}, [start("a.person", 2), start(None, 2)], NEW, 2, 0, WAIT),
+    "lost, fail": ([LOST], {"on_lost_submit": "fail"}, [], (UNKNOWN, "only a person"), 1, 0, WAIT),
+    "lost, submit": ([LOST], {"on_lost_submit": "submit"}, [], NEW, 2, 0, 0),
+    "dies, cleared": ([DIES], {}, [DIE, CLEAR], NEW, 2, 1, WAIT),
+    "dies, cleared, another may be it": ([DIES], {}, [DIE, start(LOGIN, ends_after=None), CLEAR], NEW, 2, 0, WAIT),
+    # What a dead try started has ended, perhaps since the try itself stopped it before it died.
+    **{
+        f"dies, {status}, {cleared or 'retry'}": (
+            [DIES], {}, [DIE, 2 * WAIT, event, *([Task.clear_sibling] if cleared else [])],
+            *((ENDED, 1) if status == "succeeded" and not cleared else (result, runs)), 0, 0,
+        )
+        for status, event, result, runs in (
+            ("succeeded", change(ends_after=5), ENDED, 1),
+            ("failed", change(ends_after=5, ends_as="FAILED"), NEW, 2),
+            ("killed", stop(10), NEW, 2),
+            ("killing", stop(0.5), NEW, 2),
+        )
+        for cleared in ("", "a sibling cleared")
+    },
+    "no reattach": ([], {"reattach": False}, [TRY], NEW, 2, 0, 0),
+    "no reattach, lost": ([Fate(), LOST], {"reattach": False}, [TRY], (UNKNOWN, "sound answer"), 2, 0, 0),
+    # Instances that are not the task's.
+    **{
+        f"job is running, {wish}, started by {login}": ([], {"if_running": wish}, [start(login), 0], result, runs, 0, 0)
+        for wish, result, runs in (
+            ("submit", NEW, 1),
+            ("attach", ATTACHED, 0),
+            ("skip", (RUNNING, "https://saagie/"), 0),
+            ("fail", (RUNNING, "https://saagie/"), 0),
+        )
+        for login in (LOGIN, "a.person", None)
+    },
+    "attached, cleared": ([], {"if_running": "attach"}, [start(None), 0, TRY, CLEAR], ATTACHED, 0, 0, 0),
+    **{
+        f"{wish}, {history}": ([], {"if_running": wish}, [start("a.person", ends_after=1), 5, *events], *expected)
+        for wish in ("attach", "skip", "fail")
+        for history, events, expected in (
+            ("job has run", [], (NEW, 1, 0, 0)),
+            ("retry, running", [TRY], (ATTACHED, 1, 0, 0)),
+            ("clear, running", [TRY, CLEAR], (NEW, 2, 1, 3)),
+        )
+    },
+}  # fmt: skip
+OVERLAPPING = {"lost, submit", "no reattach", "no reattach, lost", "dies, cleared, another may be it"}
+
+
+@pytest.mark.parametrize("name", HISTORIES)
+def test_try_takes_the_right_instance(name: str) -> None:
+    fates, wishes, events, expected, runs, stops, seconds = HISTORIES[name]
+    saagie = SimulatedSaagie(fates=[*fates])
+    task = Task(saagie, Wishes(**wishes))
+    began = saagie.now
+    for event in events:
+        if callable(event):
+            event(task)
         else:
-            assert "still UNKNOWN after 120 s" in error_message(SaagieWaitTimeout, task.attempt)
-            assert task.saagie.runs == 1
-        assert task.saagie.stops == [first.id]
-
-
-def test_retry_fails_if_the_instance_is_gone_until_a_clear() -> None:
-    task = make_task()
-    task.attempt()
-    task.saagie.own[0].deleted = True
-    assert "clear the task" in error_message(SaagieInstanceGone, task.attempt)
-    assert task.saagie.runs == 1
-    task.clear()
-    assert task.attempt().is_new
-
-
-def test_lost_answer_leads_to_a_search_then_to_adoption_or_a_new_run() -> None:
-    for dies in (False, True):
-        for fate, runs in ((LOST, 1), (replace(LOST, after=39), 1), (NEVER_ARRIVED, 2)):
-            task = make_task(replace(fate, dies=dies))
-            began = task.saagie.now
-            if dies:
-                task.attempt_and_die()
-            taken = task.attempt()
-            (instance,) = task.saagie.own
-            row = (dies, fate)
-            assert (taken.is_new, task.saagie.runs) == (runs == 2, runs), row
-            assert taken.submission.instance_id == instance.id, row
-            assert taken.submission.owned
-            assert task.stored == taken.submission, row
-            assert (instance.created if taken.is_new else task.saagie.now) - began >= WAIT, row
-
-
-def test_answers_lost_again_and_again_end_the_try() -> None:
-    task = make_task(*[NEVER_ARRIVED] * SUBMISSIONS)
-    with pytest.raises(SaagieOutcomeUnknown):
-        task.attempt()
-    assert task.saagie.runs == SUBMISSIONS
-
-
-def test_worker_that_dies_before_it_stores_the_answer_loses_nothing() -> None:
-    task = make_task()
-    task.forgets = True
-    task.attempt_and_die()
-    task.forgets = False
-    assert not task.attempt().is_new
-    assert len(task.saagie.own) == 1
-
-
-def test_retry_ignores_stopped_instance_of_a_dead_try() -> None:
-    """The dead try may have stopped it itself, when it was asked to end, and died before it stored that."""
-    for sibling_cleared in (False, True):
-        for status in ("SUCCEEDED", "FAILED", "KILLED", "KILLING"):
-            task = make_task(DIES)
-            task.attempt_and_die()
-            (first,) = task.saagie.own
-            task.saagie.advance(2 * WAIT)
-            if status in ("SUCCEEDED", "FAILED"):
-                first.ends_after, first.ends_as = 5, status
-            else:
-                first.stopped_at = task.saagie.now - (0.5 if status == "KILLING" else 10)
-            assert first.status(task.saagie.now) == status
-            if sibling_cleared:
-                task.clear_sibling()
-            taken = task.attempt()
-            if status == "SUCCEEDED":
-                assert (taken.submission.instance_id, taken.has_ended) == (first.id, True)
-            else:
-                assert taken.is_new, (status, sibling_cleared)
-                assert first.status(task.saagie.own[1].created) in ("FAILED", "KILLED")
-
-
-def test_search_adopts_only_what_is_surely_the_tasks_own() -> None:
-    task = make_task(LOST)
-    task.saagie.later(3, task.saagie.start)
-    message = error_message(SaagieOutcomeUnknown, task.attempt)
-    assert all(f"https://saagie/{instance.id}" in message for instance in task.saagie.instances)
-    assert (len(task.saagie.instances), task.saagie.runs) == (2, 1)
-
-    task = make_task(NEVER_ARRIVED)
-    for login in ("a.person", None):  # None: Saagie's own schedule
-        task.saagie.later(2, lambda login=login: task.saagie.start(login))  # type: ignore[misc]
-    assert task.attempt().is_new
-
-
-def test_lost_answer_is_treated_as_on_lost_submit_says() -> None:
-    for wish, runs in (("adopt", 1), ("submit", 2)):
-        task = make_task(LOST, on_lost_submit=wish)
-        assert task.attempt().is_new is (wish == "submit")
-        assert task.saagie.runs == runs
-    task = make_task(LOST, on_lost_submit="fail")
-    assert "only a person" in error_message(SaagieOutcomeUnknown, task.attempt)
-    assert task.saagie.runs == 1
-
-
-def test_clear_stops_what_a_lost_answer_started_unless_there_are_several() -> None:
-    for several in (False, True):
-        task = make_task(DIES)
-        task.attempt_and_die()
-        if several:
-            task.saagie.start(ends_after=None)
-        task.clear()
-        assert task.attempt().is_new
-        assert task.saagie.stops == ([] if several else [task.saagie.own[0].id])
-
-
-def test_try_without_reattach_always_submits() -> None:
-    task = make_task(reattach=False)
-    assert task.attempt().is_new
-    assert task.attempt().is_new
-    task.saagie.fates = [LOST]
-    with pytest.raises(SaagieOutcomeUnknown):
-        task.attempt()
-    assert task.saagie.runs == 3
-
-
-def test_running_instance_of_another_user_is_treated_as_if_running_says() -> None:
-    for login in (LOGIN, "a.person", None):
-        for wish in ("submit", "attach", "skip", "fail"):
-            task = make_task(if_running=wish)
-            other = task.saagie.start(login)
-            if wish in ("skip", "fail"):
-                assert other.id in error_message(SaagieAlreadyRunning, task.attempt), (wish, login)
-                assert task.saagie.runs == 0
-                continue
-            taken = task.attempt()
-            assert (taken.is_new, taken.submission.owned) == (wish == "submit",) * 2, (wish, login)
-            assert task.stored == taken.submission
-            if wish == "attach":
-                assert taken.submission.instance_id == other.id
-                task.clear()
-                assert task.attempt().submission.instance_id == other.id  # attached to again, not stopped
-                assert task.saagie.stops == []
-
-
-def test_if_running_ignores_finished_and_own_instances() -> None:
-    for wish in ("attach", "skip", "fail"):
-        task = make_task(if_running=wish)
-        task.saagie.start("a.person", ends_after=1)
-        task.saagie.advance(5)
-        assert task.attempt().is_new, wish
-        assert not task.attempt().is_new
-        task.clear()
-        assert task.attempt().is_new
+            saagie.advance(event)
+            began += event
+    if isinstance(expected, tuple):
+        error, text = expected
+        with pytest.raises(error, match=text) as caught:
+            task.attempt()
+        if text == "only a person":
+            assert all(f"https://saagie/{instance.id}" in str(caught.value) for instance in saagie.instances)
+    else:
+        taken = task.attempt()
+        assert (NEW if taken.is_new else ENDED if taken.has_ended else ATTACHED) == expected
+        instance = saagie.own[-1] if saagie.own else saagie.instances[0]
+        assert taken.submission.instance_id == instance.id
+        assert taken.submission.owned is instance.is_own
+        assert expected == ENDED or task.stored == taken.submission
+        assert taken.status == instance.status(saagie.now)
+    assert (saagie.runs, len(saagie.stops)) == (runs, stops)
+    assert seconds <= saagie.now - began <= seconds * runs + 15
+    overlaps = any(first.is_unfinished(second.created) for first, second in pairwise(saagie.own))
+    assert overlaps is (name in OVERLAPPING)
 
 
 def test_intent_is_written_again_if_sending_has_to_wait() -> None:
@@ -295,24 +226,6 @@ def test_intent_is_written_again_if_sending_has_to_wait() -> None:
 
 # Any history ---------------------------------------------------------------------------------------------------------
 
-
-@dataclass
-class Chapter:
-    """What happens between two tries, and during the second one."""
-
-    event: str
-    pause: float
-    fates: list[Fate]
-    dies_at: int | None
-    forgets: bool
-    waits: float
-    clock_is_off: float
-    old_trigger_stops_after: float | None
-    person_starts_after: float | None
-    purged: bool
-    person_stops_it: bool
-
-
 fates = st.builds(
     Fate,
     starts=st.booleans(),
@@ -322,8 +235,9 @@ fates = st.builds(
     ends_after=st.sampled_from([2.0, 60.0, 300.0, None]),
     ends_as=st.sampled_from(["SUCCEEDED", "FAILED", "ERROR", "KILLED"]),
 )
+# What happens between two tries, and during the second one.
 chapters = st.builds(
-    Chapter,
+    SimpleNamespace,
     event=st.sampled_from(["retry", "retry", "retry", "clear", "sibling cleared"]),
     pause=st.sampled_from([0.0, 1.0, 30.0, 400.0]),
     fates=st.lists(fates, max_size=3),
@@ -350,7 +264,7 @@ class Watched(SimulatedSaagie):
 
 @settings(max_examples=int(os.environ.get("SAAGIE_TEST_EXAMPLES", "200")), deadline=None)
 @given(history=st.lists(chapters, min_size=1, max_size=7))
-def test_any_history_submits_once(history: list[Chapter]) -> None:
+def test_any_history_submits_once(history: list[SimpleNamespace]) -> None:
     """Two own instances never overlap, a success is never run again, no task is green without a run since its clear."""
     saagie = Watched()
     task = Task(saagie)
@@ -380,7 +294,7 @@ def test_any_history_submits_once(history: list[Chapter]) -> None:
             taken = task.attempt()
         except WorkerDied:
             saagie.fates = []
-        except SaagieError as error:
+        except errors.SaagieError as error:
             if "only a person" in str(error):  # no other task runs the job with this login: there is no doubt
                 raise
         if taken is None:

@@ -1,4 +1,4 @@
-"""A headless Chromium that talks to nobody but the addresses it is given."""
+"""A headless Chromium that contacts only the addresses it is given."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from playwright.sync_api import sync_playwright
+import pytest
+from playwright.sync_api import expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +24,7 @@ ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
-PATIENCE = 30_000  # milliseconds that a step may take
+LIMIT = 120_000  # milliseconds until a step counts as failed
 
 
 @contextmanager
@@ -33,3 +34,13 @@ def chromium() -> Iterator[Browser]:
         browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=list(ARGUMENTS))
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """One browser per module: while it is open, this thread has an event loop that other tests can't use."""
+    if EXECUTABLE is None:
+        pytest.skip("there is no chromium on this machine")
+    expect.set_options(timeout=LIMIT)
+    with chromium() as running:
+        yield running
