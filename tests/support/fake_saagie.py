@@ -93,7 +93,7 @@ class FakeSaagie:
 
     url: str = ""
     password: str = PASSWORD
-    get_instance: Callable[[str, float], Row] = ends_at(math.inf)
+    get_instance: Callable[[str, float], Row] = field(default_factory=lambda: ends_at(math.inf))
     list_instances: Callable[[str, float], list[dict[str, Any]] | None] = lambda _id, _at: []
     get_log: Callable[[str, float], list[tuple[str, str]]] = lambda _id, _at: []
     intercept: Callable[[Request], web.Response | None] = lambda _request: None
