@@ -112,9 +112,8 @@ class SimulatedSaagie:
 
     def start(self, run_by: str | None = LOGIN, **more: Any) -> Instance:
         number = len(self.instances) + 1
-        instance = Instance(str(uuid.UUID(int=1000 + number)), number, self.now, run_by, **more)
-        self.instances.append(instance)
-        return instance
+        self.instances.append(Instance(str(uuid.UUID(int=1000 + number)), number, self.now, run_by, **more))
+        return self.instances[-1]
 
     def start_own(self, fate: Fate, epoch: int) -> Instance:
         return self.start(ends_after=fate.ends_after, ends_as=fate.ends_as, is_own=True, epoch=epoch)
@@ -165,21 +164,18 @@ class SimulatedSaagie:
         if dies and step.operation != "runJob":
             raise WorkerDied
         self.advance(LATENCY)
-        match step.operation:
-            case "runJob":
-                return self._answer_run()
-            case "stopJobInstance":
-                self.stop(step.variables["jobInstanceId"])
-                return {"stopJobInstance": self._row(self.find(step.variables["jobInstanceId"]))}
-            case "watchedInstance":
-                instance = self.find(step.variables["jobInstanceId"])
-                return {"jobInstance": None if instance.deleted else self._row(instance)}
+        if step.operation == "runJob":
+            return self._answer_run()
+        if step.operation in ("stopJobInstance", "watchedInstance"):
+            instance = self.find(step.variables["jobInstanceId"])
+            if step.operation == "stopJobInstance":
+                self.stop(instance.id)
+                return {"stopJobInstance": self._row(instance)}
+            return {"jobInstance": None if instance.deleted else self._row(instance)}
+        assert step.operation in ("jobSummary", "jobInstances", "submittedInstances")
         rows = [self._row(instance) for instance in reversed(self.instances) if not instance.deleted]
-        job = {"id": JOB, "name": "Nightly", "isStreaming": False, "project": {"id": PROJECT, "name": "Demo"}}
-        if step.operation == "jobSummary":
-            return {"job": {**job, "instances": rows[:1]}}
-        assert step.operation in ("jobInstances", "submittedInstances")
-        skip, limit = step.variables["skip"], step.variables["limit"]
+        skip, limit = step.variables.get("skip", 0), step.variables.get("limit", 1)
+        job = {"id": JOB, "name": "Nightly", "project": {"id": PROJECT, "name": "Demo"}}
         return {"job": {**job, "instances": rows[skip : skip + limit]}}
 
     def _answer_run(self) -> dict[str, Any]:
@@ -199,15 +195,11 @@ class SimulatedSaagie:
 
     def _row(self, instance: Instance) -> dict[str, Any]:
         created = datetime.fromtimestamp(instance.created, UTC).isoformat()
+        current = {"status": instance.status(self.now), "recordAt": created}
         author = {"__typename": "AuthoredTrigger", "author": instance.run_by}
         return {
             "id": instance.id,
             "number": instance.number,
-            "jobId": JOB,
-            "startTime": created,
-            "history": {
-                "currentStatus": {"status": instance.status(self.now), "recordAt": created},
-                "statuses": [{"recordAt": created}],
-            },
+            "history": {"currentStatus": current, "statuses": [{"recordAt": created}]},
             "runTrigger": author if instance.run_by else {"__typename": "AnonymousTrigger"},
         }

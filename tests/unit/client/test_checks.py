@@ -24,16 +24,10 @@ SECONDS = (True, -2, "1", float("nan"), HUGE, None)
 
 # Kinds of arguments: the parameters of each, in whichever method, and what they must not be.
 WRONG: dict[str, tuple[set[str], tuple[Any, ...]]] = {
-    "id": (
-        {"job_id", "project_id", "job_instance_id", "target_project_id"},
-        (None, "", 5, "x", HUGE, LONG, HALF),
-    ),
+    "id": ({"job_id", "project_id", "job_instance_id", "target_project_id"}, (None, "", 5, "x", HUGE, LONG, HALF)),
     "file": ({"file"}, (*PATHS, "/no/such/file", "/")),
     "folder": ({"path_to_folder", "output_folder", "error_folder"}, PATHS),
-    "flag": (
-        {"use_previous_artifact", "is_scheduled", "versions_only_current"},
-        ("False", "", 2, b"x", [], object()),
-    ),
+    "flag": ({"use_previous_artifact", "is_scheduled", "versions_only_current"}, ("False", "", 2, b"x", [], object())),
     "number": (
         {"instances_limit", "versions_limit", "target_platform_id", "version_number"},
         (True, -1, 1.5, "", "x", "٣", HUGE, LONG, b"1"),

@@ -1,4 +1,4 @@
-"""Every operation of the client against the emulator, over both transports, and what it says of missing objects."""
+"""Every operation of the client against the emulator, over both transports; missing objects and lost answers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,8 @@ from airflow_provider_saagie.client import (
 )
 from airflow_provider_saagie.client.async_session import AsyncSession
 from airflow_provider_saagie.client.deployment import JobChange
-from airflow_provider_saagie.exceptions import SaagieApiError, SaagieNotFound
+from airflow_provider_saagie.client.session import Session
+from airflow_provider_saagie.exceptions import SaagieApiError, SaagieNotFound, SaagieOutcomeUnknown
 from tests.support.clients import settings_for
 from tests.support.errors import error_message
 from tests.support.waiting import wait_until
@@ -200,3 +201,35 @@ def test_missing_object_is_named_with_the_host(run: Run, emulator: Emulator) -> 
         assert named in message, steps
         assert emulator.url in message, steps
     assert {row["operation"] for row in emulator.requests()} == {"runJob", "stopJobInstance"}
+
+
+def test_lost_answer_names_the_instances_of_the_job(
+    run: Run, emulator: Emulator, project_id: str, change: Change
+) -> None:
+    job_id = run(deployment.create(project_id, change()))["data"]["createJob"]["id"]
+    emulator.fault("status", "runJob", status=500)
+    message = error_message(SaagieOutcomeUnknown, run, running.run(job_id))
+    assert "HTTP 500" in message
+    assert message.endswith("The job has no instance.")
+    for number, fault in ((1, "drop"), (2, "cut")):
+        emulator.fault(fault, "runJob")
+        with pytest.raises(SaagieOutcomeUnknown) as caught:
+            run(running.run(job_id))
+        newest, *older = run(instances.list_instances(job_id, limit=5))
+        assert len(older) == number - 1
+        assert caught.value.operation == "runJob"
+        _, _, listed = str(caught.value).partition("The job's newest instances: ")
+        assert listed.startswith(f"number {number} ")
+        assert ", started by airflow" in listed
+        assert all(instance.id in listed for instance in (newest, *older))
+
+
+def test_lost_answer_stays_unknown_when_nothing_answers(
+    run: Run, emulator: Emulator, project_id: str, change: Change
+) -> None:
+    job_id = run(deployment.create(project_id, change()))["data"]["createJob"]["id"]
+    emulator.fault("status", "*", status=500, times=0, occurrence=2)  # after the login
+    with Session(settings_for(emulator), sleep=lambda _: None) as session:
+        message = error_message(SaagieOutcomeUnknown, session.run, running.run(job_id))
+    assert "could not be read either" in message
+    assert [row["operation"] for row in emulator.requests()].count("runJob") <= 1

@@ -282,9 +282,9 @@ class Actions:
 
         def interfere() -> None:
             while True:
-                newest = jobs.get_info(job_id)["job"]["instances"][0]
-                if newest["id"] not in before and newest["status"] == "RUNNING":
-                    return self._control("POST", f"instances/{newest['id']}", {"status": status})
+                for one in jobs.get_info(job_id)["job"]["instances"]:
+                    if one["id"] not in before and one["status"] == "RUNNING":
+                        return self._control("POST", f"instances/{one['id']}", {"status": status})
                 time.sleep(0.05)
 
         thread = threading.Thread(target=interfere)

@@ -143,7 +143,7 @@ def make_side(kind: type[Any], emulator: Emulator, folder: Path) -> Any:
     """Make a side with names for its projects; ids are names that `symbolic` takes for equal."""
     folder.mkdir()
     names = {f"{name}_name": str(uuid.uuid4()) for name in PROJECT_NAMES}
-    names |= {"third_upper": names["third_name"].upper(), "patience": 3 if kind is Official else 600}
+    names |= {"third_upper": names["third_name"].upper(), "patience": 3 if kind is Official else 200}
     places = {"platform": emulator.platform, "other_platform": OTHER_PLATFORM, "folder": str(folder)}
     return kind(emulator, folder, {**names, **places, "password": emulator.password, "url": emulator.url}, {})
 

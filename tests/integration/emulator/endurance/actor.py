@@ -125,10 +125,8 @@ class Actor:
         while True:
             (choice,) = self._random.choices(list(weights), list(weights.values()))
             name = self._random.choice(sorted(self.books.jobs) or [""])
-            if choice not in on_job:
-                wish = choice()
-            else:
-                wish = choice(jobs[name], self.books.jobs[name]) if name else None
+            job = [jobs[name], self.books.jobs[name]] if name and choice in on_job else []
+            wish = choice(*job) if job or choice not in on_job else None
             if wish is not None:
                 return wish
 

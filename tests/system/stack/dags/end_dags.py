@@ -10,14 +10,14 @@ from airflow.sdk import DAG
 from airflow_provider_saagie.operators import deadlines
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
 
-# A triggerer that is stuck is noticed sooner than a minute after the deadline; in these tasks' own processes only.
+# A stuck triggerer is noticed sooner than a minute after the deadline; in these tasks' own processes only.
 deadlines.BACKSTOP = 2.0
 
-LIMIT = timedelta(seconds=12)
+TIMEOUT = timedelta(seconds=25)
 KINDS: dict[str, dict[str, Any]] = {
     "ends": {"retries": 1, "retry_delay": timedelta(seconds=1)},
-    "limited": {"execution_timeout": LIMIT},
-    "timed": {"timeout": LIMIT},
+    "limited": {"execution_timeout": TIMEOUT},
+    "timed": {"timeout": TIMEOUT},
 }
 
 for kind, options in KINDS.items():

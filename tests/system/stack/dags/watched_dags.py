@@ -6,5 +6,5 @@ from airflow.sdk import DAG
 
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
 
-with DAG("watched", schedule=None):
+with DAG("watched_deferred", schedule=None):
     SaagieRunJobOperator(task_id="run", job_id="{{ dag_run.conf['job_id'] }}", deferrable=True, poll_interval=1)
