@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk import chain
 
+from airflow_provider_saagie.client.versions import read_versions
 from airflow_provider_saagie.links.saagie import URL_XCOM_KEY
 from airflow_provider_saagie.operators.saagie import (
     SaagieCreateOrUpgradeJobOperator,
@@ -156,7 +157,9 @@ def test_retry_continues_previous_try(
     assert [fault["struck"] for fault in emulator.faults()] == [1] * 6
     assert {task: result.state for task, result in ended.items()} == dict.fromkeys(ended, "success")
     assert (ended["back"].xcoms["return_value"], ended["back"].xcoms["changed"]) == (2, False)
-    assert ended["delete"].xcoms["return_value"] is True
+    assert (ended["delete"].xcoms["return_value"], ended["delete"].xcoms["job_id"]) == (True, old)
+    assert client.session.run(read_versions(back)).current == 2
+    assert [r["operation"] for r in emulator.requests()].count("createJob") == 3, "two jobs of the test, one import"
     assert (ended["load"].xcoms["return_value"], ended["load"].xcoms["created"]) == (emulator.jobs()["old"].id, True)
 
 
