@@ -136,5 +136,5 @@ class TaskRun:
 
 
 def run_task(task: Any, **options: Any) -> TaskRun:
-    """Execute a task once; see `TaskRun` for the options."""
+    """Execute a task once; the options are those of `TaskRun`."""
     return TaskRun(task, **options).execute()
