@@ -13,7 +13,7 @@ from scripts import demo
 from scripts import stack as stacks
 from scripts.airflow_settings import LOGIN
 from tests.support import airflow_pages as pages
-from tests.support.chromium import LIMIT
+from tests.support.chromium import LIMIT, chromium
 from tests.support.held_jobs import Hold
 from tests.system.stack.task_run import TaskRun
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
     from scripts.stack import Stack
 
@@ -50,9 +50,9 @@ QUICKSTART_LINES = ["Hello from Saagie!", *(f"Working: step {step} of 3" for ste
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser, stack: Stack) -> Iterator[Page]:
+def page(stack: Stack) -> Iterator[Page]:
     """A page that is logged in to Airflow."""
-    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+    with chromium() as browser, browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         context.set_default_timeout(LIMIT)
         page = context.new_page()
         pages.log_in(page, stack.settings.url, LOGIN, stack.settings.password)

@@ -16,8 +16,8 @@ RUNS: dict[str, dict[str, Any]] = {
     "plain": {},
     "retried": {"retries": 1},
     "skipped": {"skip_on": ["FAILED"]},
-    "timeout": {"timeout": 3},
-    "execution_timeout": {"execution_timeout": timedelta(seconds=4)},
+    "timeout": {"timeout": 10},
+    "execution_timeout": {"execution_timeout": timedelta(seconds=10)},
 }
 
 for name, options in RUNS.items():
@@ -27,8 +27,8 @@ for name, options in RUNS.items():
 
 for deferrable in (True, False):
     with DAG(f"oldest_sensor_{'deferred' if deferrable else 'running'}", schedule=None):
-        # The job has no instance yet when the sensor first looks: it pauses, then waits for one by its id.
-        SaagieJobInstanceSensor(task_id="wait", job_id=JOB_ID, deferrable=deferrable, poke_interval=2, timeout=90)
+        # The job has no instance yet at the sensor's first poll: it pauses, then waits for an instance by its id.
+        SaagieJobInstanceSensor(task_id="wait", job_id=JOB_ID, deferrable=deferrable, poke_interval=2, timeout=900)
 
 with DAG("oldest_mapped", schedule=None):
     SaagieRunJobOperator.partial(task_id="run", deferrable=True, **SHORT).expand(
