@@ -69,8 +69,15 @@ async def test_log_pages_are_spread_over_turns(
     await cancel_all(waiting)
 
 
-async def test_lines_are_written_by_a_thread(scenario: Scenario, saagie: FakeSaagie) -> None:
-    """The triggerer's log is a socket: writing blocks while the process at its other end is busy."""
+async def test_threads_write_lines_and_read_the_ca_bundle(
+    scenario: Scenario, saagie: FakeSaagie, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The triggerer's log is a socket, which blocks while its other end is busy. A bundle takes 0.1 s and more."""
+    readers = []
+
+    def trusting(bundle: str) -> Any:
+        readers.append(threading.get_ident())
+        return tls.trusting(bundle)
 
     def get_instance(id_: str, at: float) -> dict[str, Any]:
         if id_ == instance(1) and at < 20:
@@ -80,6 +87,7 @@ async def test_lines_are_written_by_a_thread(scenario: Scenario, saagie: FakeSaa
     saagie.intercept = fails(503, 30, 130)
     saagie.get_instance = get_instance
     saagie.get_log = lambda *_: [("STDOUT", "line")]
+    monkeypatch.setattr(async_session, "trusting", trusting)
     doubted, healthy = scenario.wait(1), scenario.wait(2, stream_logs=True)
     await asyncio.sleep(90)
     late, stopper = scenario.wait(3), RecordingLogger()
@@ -93,7 +101,8 @@ async def test_lines_are_written_by_a_thread(scenario: Scenario, saagie: FakeSaa
         (stopper, ["why", "nothing to stop"]),
     ):
         assert [part in line for line, part in zip(log.lines, expected, strict=True)] == [True] * len(expected)
-        assert threading.get_ident() not in log.threads
+        assert threading.get_ident() not in log.threads + readers
+    assert readers
 
 
 async def test_blocked_log_delays_only_its_end_briefly(scenario: Scenario, saagie: FakeSaagie) -> None:
@@ -143,20 +152,3 @@ async def test_shutdown_does_not_wait_for_a_blocked_log(scenario: Scenario, saag
         assert (pending, log.lines) == (set(), [])
     finally:
         log.go_on.set()
-
-
-async def test_ca_bundle_is_read_by_a_thread(
-    scenario: Scenario, saagie: FakeSaagie, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A system's bundle takes 0.1 s and more."""
-    threads = []
-
-    def trusting(bundle: str) -> Any:
-        threads.append(threading.get_ident())
-        return tls.trusting(bundle)
-
-    monkeypatch.setattr(async_session, "trusting", trusting)
-    saagie.get_instance = ends_at(0)
-    assert await all_end([scenario.wait(1)])
-    assert threads
-    assert threading.get_ident() not in threads

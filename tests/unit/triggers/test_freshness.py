@@ -9,6 +9,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.waiter import Ended, StillOnItsWay
@@ -87,12 +88,16 @@ async def test_overload_starves_no_waiter(scenario: Scenario, saagie: FakeSaagie
     await cancel_all(waiting)
 
 
-async def test_deadline_is_kept_during_a_long_round(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.latency = 1.0  # a round takes ten seconds
-    others = scenario.wait_many(100, 4_099)
+@pytest.mark.parametrize(("others", "largest_batch"), [(4_000, 100), (400, 9)])
+async def test_deadline_is_kept_during_a_long_round(
+    scenario: Scenario, saagie: FakeSaagie, others: int, largest_batch: int
+) -> None:
+    saagie.latency = 1.0  # a round takes ten seconds and more
+    saagie.intercept = lambda request: web.Response(status=413) if len(request.ids) > largest_batch else None
+    waiting = scenario.wait_many(100, 99 + others)
     assert await scenario.wait(1, deadline=35).verdict() == StillOnItsWay(was_read=True)
     assert saagie.now() < 35 + watcher.LAST_LOOK
-    await cancel_all(others)
+    await cancel_all(waiting)
 
 
 async def test_logs_and_deadlines_cost_neither_tasks_nor_requests(scenario: Scenario, saagie: FakeSaagie) -> None:

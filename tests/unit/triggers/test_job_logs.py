@@ -175,25 +175,25 @@ async def test_dropped_connections_end_no_waiter(scenario: Scenario, saagie: Fak
     assert [one.log.lines for one in waiting] == [["[job] line"]] * 2
 
 
-@pytest.mark.parametrize(("status", "waiters"), [(503, 10), (400, 1)])
+@pytest.mark.parametrize(("failure", "waiters"), [(503, 10), (400, 1), ("missing lines", 1)])
 async def test_failing_logs_are_read_once_a_poll(
-    scenario: Scenario, saagie: FakeSaagie, status: int, waiters: int
+    scenario: Scenario, saagie: FakeSaagie, failure: int | str, waiters: int
 ) -> None:
+    def respond(request: Request) -> web.Response | None:
+        if request.at >= 150:
+            return None
+        if isinstance(failure, int):
+            return web.Response(status=failure)
+        return web.json_response({"data": {"l0": {"count": 7, "content": []}}})
+
     saagie.get_instance = ends_at(200)
-    saagie.intercept = fails(status, until=150, operation="watchLogs")
+    saagie.intercept = only_logs(respond)
     saagie.get_log = lambda *_: LINE
     waiting = scenario.wait_many(1, waiters, stream_logs=True)
     assert await all_end(waiting)
     assert {len(poll.ids) for poll in saagie.log_polls} == {waiters}
     assert len(saagie.log_polls) <= len(saagie.polls)
     assert all(one.log.lines == ["[job] line"] for one in waiting)
-
-
-async def test_log_whose_lines_are_missing_is_read_once_a_poll(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.get_instance = ends_at(60)
-    saagie.intercept = only_logs(lambda _: web.json_response({"data": {"l0": {"count": 7, "content": []}}}))
-    assert await all_end([scenario.wait(1, stream_logs=True)])
-    assert len(saagie.log_polls) <= len(saagie.polls)
 
 
 @pytest.mark.parametrize(
@@ -217,9 +217,9 @@ async def test_refused_batch_is_made_smaller(
     assert [one.log.lines for one in waiting] == [["[job] line", "[job stderr] last"]] * 10
 
 
-async def test_log_with_an_error_is_logged_once_and_shown_later(scenario: Scenario, saagie: FakeSaagie) -> None:
+async def test_log_with_an_error_is_logged_once_and_delays_no_end(scenario: Scenario, saagie: FakeSaagie) -> None:
     def get_log(id_: str, at: float) -> list[tuple[str, str]]:
-        if id_ == instance(1) and at < 45:
+        if id_ == instance(1) and not 45 < at < 80:
             raise ItemError("out of order")
         return LINE
 
@@ -227,9 +227,11 @@ async def test_log_with_an_error_is_logged_once_and_shown_later(scenario: Scenar
     saagie.get_log = get_log
     one, healthy = scenario.wait_many(1, 2, stream_logs=True)
     assert await all_end([one, healthy])
-    error, line = one.log.lines
+    assert saagie.now() - saagie.polls[-1].at < 1
+    error, line, at_the_end = one.log.lines
     assert error.startswith("The job's log can't be read for now. ")
     assert "out of order" in error
+    assert "could not be read in time" in at_the_end
     assert (line, healthy.log.lines) == ("[job] line", ["[job] line"])
 
 
@@ -260,21 +262,6 @@ async def test_last_lines_are_retried_for_three_seconds(scenario: Scenario, saag
     else:
         assert "could not be read in time" in line
         assert len([poll for poll in saagie.log_polls if poll.at > 60]) in (6, 7)  # twice a second
-
-
-async def test_last_lines_with_an_error_are_not_retried(scenario: Scenario, saagie: FakeSaagie) -> None:
-    def get_log(_: str, at: float) -> list[tuple[str, str]]:
-        if at > 60:
-            raise ItemError("out of order")
-        return LINE
-
-    saagie.get_instance = ends_at(60)
-    saagie.get_log = get_log
-    one = scenario.wait(1, stream_logs=True)
-    assert await all_end([one])
-    assert saagie.now() - saagie.polls[-1].at < 1
-    line, error = one.log.lines
-    assert (line, "could not be read in time" in error) == ("[job] line", True)
 
 
 async def test_deadline_shows_the_last_lines(scenario: Scenario, saagie: FakeSaagie) -> None:

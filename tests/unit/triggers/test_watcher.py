@@ -254,12 +254,6 @@ async def test_deadline_polls_once_more(scenario: Scenario, saagie: FakeSaagie) 
     assert saagie.now() < 4.5
 
 
-async def test_deadline_in_an_outage_is_kept(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.intercept = fails(503, since=20)
-    assert await scenario.wait(1, deadline=100).verdict() == StillOnItsWay(was_read=False)
-    assert 102 <= saagie.now() < 103.5
-
-
 async def test_deadlines_at_about_the_same_time_share_a_poll(scenario: Scenario, saagie: FakeSaagie) -> None:
     waiting = [scenario.wait(n, deadline=33 + n / 1000, poll_interval=600) for n in range(1, 91)]
     assert {await one.verdict() for one in waiting} == {StillOnItsWay(was_read=True)}
@@ -276,23 +270,15 @@ async def test_deadline_in_a_pause_polls_and_ends_the_outage(scenario: Scenario,
     assert saagie.now() < 105
 
 
-async def test_deadline_with_shrunken_batches_is_kept(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.latency = 1.0
-    saagie.intercept = lambda request: web.Response(status=413) if len(request.ids) > 9 else None
-    others = scenario.wait_many(100, 500)
-    assert await scenario.wait(1, deadline=65).verdict() == StillOnItsWay(was_read=True)
-    await cancel_all(others)
-
-
-@pytest.mark.parametrize("ahead", [600.0, -600.0])
-async def test_event_ignores_differing_clocks(scenario: Scenario, saagie: FakeSaagie, ahead: float) -> None:
+async def test_event_ignores_differing_clocks(scenario: Scenario, saagie: FakeSaagie) -> None:
     class Trigger(SaagieJobInstanceTrigger):
         log = RecordingLogger()  # type: ignore[assignment]
         task_instance = object()  # type: ignore[assignment]
 
     saagie.get_instance = ends_at(0)
-    trigger = Trigger(saagie_conn_id=scenario.conn_id, instance_id=instance(1), deferred_at=time.time() + ahead)
-    assert [event.payload["status"] async for event in trigger.run()] == ["success"]
+    for ahead in (600.0, -600.0):
+        trigger = Trigger(saagie_conn_id=scenario.conn_id, instance_id=instance(1), deferred_at=time.time() + ahead)
+        assert [event.payload["status"] async for event in trigger.run()] == ["success"]
     assert saagie.now() < 10
 
 
