@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_saagie.operators.inline import run_inline
@@ -64,6 +65,7 @@ class TaskRun:
     """
 
     def __init__(self, task: Any, *, age: float = 0.0, dag_file: Path | None = None) -> None:
+        reset_secrets_masker()  # it is compiled anew for each token, and grows with each login of this process
         start = datetime.now(UTC) - timedelta(seconds=age)
         self.task = task
         self.ti = TaskInstance(task, start)
