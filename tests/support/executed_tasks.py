@@ -6,7 +6,8 @@ made here. What Airflow itself does (templates, retries, states, stored links) i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 class StateStore(dict[str, Any]):
     """A task's state store, which outlives its tries."""
 
-    set = dict.__setitem__
+    def set(self, key: str, value: Any, *, retention: object = None) -> None:
+        """Store a value."""
+        self[key] = value
 
     def delete(self, key: str) -> None:
         """Remove a key, if it is present."""
@@ -37,12 +40,14 @@ class TaskInstance:
 
     :param task: the operator.
     :param start_date: when the try began.
+    :param max_tries: the number of retries.
     :param xcoms: the pushed values by key.
     """
 
     task: Any
     start_date: datetime
-    max_tries: int = 1
+    max_tries: int = 0
+    try_number: int = 1
     xcoms: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:
@@ -67,8 +72,9 @@ class TaskRun:
     def __init__(self, task: Any, *, age: float = 0.0, dag_file: Path | None = None) -> None:
         reset_secrets_masker()  # it is compiled anew for each token, and grows with each login of this process
         start = datetime.now(UTC) - timedelta(seconds=age)
+        self._new_task = copy(task)  # each process of a task begins with such a one
         self.task = task
-        self.ti = TaskInstance(task, start)
+        self.ti = TaskInstance(task, start, max_tries=task.retries or 0)
         self.context: Any = {
             "ti": self.ti,
             "dag": SimpleNamespace(fileloc=str(dag_file)),
@@ -91,6 +97,13 @@ class TaskRun:
     def execute(self) -> TaskRun:
         """Run the task up to its end, its error or its deferral."""
         return self._call(self.task.execute, self.context)
+
+    def retry(self) -> TaskRun:
+        """Execute the next try, in a process of its own."""
+        self.task = copy(self._new_task)
+        self.ti = replace(self.ti, task=self.task, try_number=self.ti.try_number + 1, xcoms={})
+        self.context["ti"] = self.ti
+        return self.execute()
 
     def poke(self) -> TaskRun:
         """Poke a sensor once."""

@@ -39,6 +39,7 @@ class Request:
     ids: list[str]
     peer: tuple[str, int]
     variables: dict[str, Any]
+    user_agent: str
 
 
 def instance(number: int) -> str:
@@ -93,7 +94,7 @@ class FakeSaagie:
 
     url: str = ""
     password: str = PASSWORD
-    get_instance: Callable[[str, float], Row] = ends_at(math.inf)
+    get_instance: Callable[[str, float], Row] = field(default_factory=lambda: ends_at(math.inf))
     list_instances: Callable[[str, float], list[dict[str, Any]] | None] = lambda _id, _at: []
     get_log: Callable[[str, float], list[tuple[str, str]]] = lambda _id, _at: []
     intercept: Callable[[Request], web.Response | None] = lambda _request: None
@@ -146,14 +147,14 @@ class FakeSaagie:
         await asyncio.sleep(self.latency / 2)
         if self.drops_connection(self.now()) and request.transport:
             request.transport.abort()
-        response = await self._respond(body, peer)
+        response = await self._respond(body, peer, request.headers["User-Agent"])
         await asyncio.sleep(self.latency / 2)
         return response
 
-    async def _respond(self, body: dict[str, Any], peer: tuple[str, int]) -> web.Response:
+    async def _respond(self, body: dict[str, Any], peer: tuple[str, int], user_agent: str) -> web.Response:
         variables = body["variables"]
         ids = [value for name, value in variables.items() if re.fullmatch(r"i\d+", name)]
-        request = Request(self.now(), body["operationName"], ids, peer, variables)
+        request = Request(self.now(), body["operationName"], ids, peer, variables, user_agent)
         self.requests.append(request)
         if response := self.intercept(request):
             return response

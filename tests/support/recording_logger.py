@@ -34,11 +34,15 @@ class BlockedLogger(RecordingLogger):
     def __init__(self) -> None:
         super().__init__()
         self.reached, self.go_on = threading.Event(), threading.Event()
+        self.at_once = self.most_at_once = 0
 
     def handle(self, record: logging.LogRecord) -> None:
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
         self.reached.set()
         self.go_on.wait()
         super().handle(record)
+        self.at_once -= 1
 
     async def is_reached(self) -> bool:
         return await asyncio.to_thread(self.reached.wait, 60)

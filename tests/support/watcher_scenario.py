@@ -70,7 +70,7 @@ class Scenario:
             async with fake_saagie() as self.saagie:
                 self.conn_id = connection(self.saagie.url, self.monkeypatch)
                 await main()
-                await asyncio.sleep(0.1)
+                await asyncio.sleep(0.1 + self.saagie.latency)
                 assert self.saagie.connections() == 0
 
         run(run_and_check(), debug=debug, loop=lambda: loop(start=self.start))

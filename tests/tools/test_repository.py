@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
 import tomllib
 
-import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from tests.integration.package.conftest import committed_files
 from tests.support.pages import ROOT
 
 PIN = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.!+]+)")
@@ -36,12 +34,8 @@ def test_constraints_pin_and_satisfy_each_dependency() -> None:
 
 
 def test_no_committed_file_has_forbidden_text() -> None:
-    if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("this is not a git checkout")
-    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     found = []
-    for path in (ROOT / name for name in listed if name and (ROOT / name).is_file()):
+    for path in committed_files():
         text = path.read_text(encoding="utf-8", errors="ignore")
         found += [(what, path.name, hit[0]) for what, pattern in FORBIDDEN.items() for hit in pattern.finditer(text)]
     assert not found

@@ -7,7 +7,6 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import requests
 
 from airflow_provider_saagie.connection_form import EXTRA_FIELDS, PLACEHOLDERS, RELABELLED
