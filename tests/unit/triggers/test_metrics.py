@@ -23,7 +23,7 @@ from airflow.sdk.execution_time import task_runner
 
 from airflow_provider_saagie.airflow_compat import triggerer_stats
 from airflow_provider_saagie.triggers.metrics import EVERY, Meter
-from tests.support.fake_saagie import ends_at, fails, row
+from tests.support.fake_saagie import FakeSaagie, ends_at, fails, row
 from tests.support.watcher_scenario import HOUR, Scenario, all_end, cancel_all
 
 if TYPE_CHECKING:
@@ -200,8 +200,9 @@ def test_meter_sends_tagged_metrics_to_statsd(triggerer: None, monkeypatch: pyte
     ]  # fmt: skip
 
 
-async def test_watcher_reports_its_work_once_a_minute(scenario: Scenario, backend: Backend, lines: Lines) -> None:
-    saagie = scenario.saagie
+async def test_watcher_reports_its_work_once_a_minute(
+    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines
+) -> None:
     saagie.get_instance = ends_at(200)
     assert await all_end(scenario.wait_many(1, 150))
     await asyncio.sleep(0.1)
@@ -218,8 +219,10 @@ async def test_watcher_reports_its_work_once_a_minute(scenario: Scenario, backen
 
 
 @pytest.mark.parametrize("scenario", [5.0], indirect=True)
-async def test_line_comes_if_no_poll_is_due(scenario: Scenario, backend: Backend, lines: Lines) -> None:
-    scenario.saagie.get_instance = lambda *_: row("RUNNING", age=3 * HOUR)
+async def test_line_comes_if_no_poll_is_due(
+    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines
+) -> None:
+    saagie.get_instance = lambda *_: row("RUNNING", age=3 * HOUR)
     one = scenario.wait(1, poll_interval=600)  # one poll at the start, the next one after ten minutes
     await asyncio.sleep(5 * EVERY + 5)
     assert len(lines()) == 5
@@ -227,8 +230,8 @@ async def test_line_comes_if_no_poll_is_due(scenario: Scenario, backend: Backend
     await one.leave()
 
 
-async def test_lag_is_the_delay_of_the_last_poll(scenario: Scenario, backend: Backend) -> None:
-    scenario.saagie.latency = 1.0
+async def test_lag_is_the_delay_of_the_last_poll(scenario: Scenario, saagie: FakeSaagie, backend: Backend) -> None:
+    saagie.latency = 1.0
     waiting = scenario.wait_many(1, 1_200)  # four hundred a second: the last are polled 2 s late
     await asyncio.sleep(3 * EVERY + 1)
     _, *later = backend.values("lag")
@@ -236,29 +239,30 @@ async def test_lag_is_the_delay_of_the_last_poll(scenario: Scenario, backend: Ba
     await cancel_all(waiting)
 
 
-async def test_line_is_in_no_tasks_log(scenario: Scenario, backend: Backend) -> None:
+async def test_line_is_in_no_tasks_log(scenario: Scenario, saagie: FakeSaagie, backend: Backend) -> None:
     """Airflow selects the log by the context. A thread writes the line, since the log may block."""
     owner: ContextVar[str] = ContextVar("owner", default="nobody")
     records: list[tuple[str, int]] = []
     with Handler(lambda: records.append((owner.get(), threading.get_ident()))):
         owner.set("the first task")
-        scenario.saagie.get_instance = ends_at(100)
+        saagie.get_instance = ends_at(100)
         assert await all_end([scenario.wait(1)])
     ((context, thread),) = records
     assert (context, thread != threading.get_ident()) == ("nobody", True)
 
 
-async def test_line_has_the_last_error(scenario: Scenario, backend: Backend, lines: Lines) -> None:
-    scenario.saagie.intercept = fails(503, 10, 50)
-    scenario.saagie.get_instance = ends_at(150)
+async def test_line_has_the_last_error(scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines) -> None:
+    saagie.intercept = fails(503, 10, 50)
+    saagie.get_instance = ends_at(150)
     assert await all_end([scenario.wait(1)])
     first, second, *_ = lines()
     assert re.search(r" s\. The last error: watchInstances: .*HTTP 503", first)
     assert second.endswith(" s")
 
 
-async def test_log_requests_and_their_errors_are_counted(scenario: Scenario, backend: Backend) -> None:
-    saagie = scenario.saagie
+async def test_log_requests_and_their_errors_are_counted(
+    scenario: Scenario, saagie: FakeSaagie, backend: Backend
+) -> None:
     saagie.get_instance = ends_at(100)
     saagie.get_log = lambda *_: [("STDOUT", "line")]
     unusable = [web.json_response({"data": None}), web.json_response({"data": ["junk"]})]
@@ -276,20 +280,22 @@ async def test_log_requests_and_their_errors_are_counted(scenario: Scenario, bac
     assert sum(backend.values("errors")) == len([poll for poll in saagie.log_polls if poll.at < 35]) > 2
 
 
-async def test_consecutive_watchers_share_a_meter(scenario: Scenario, backend: Backend, lines: Lines) -> None:
-    scenario.saagie.get_instance = ends_at(0)
+async def test_consecutive_watchers_share_a_meter(
+    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines
+) -> None:
+    saagie.get_instance = ends_at(0)
     for number in range(1, 9):
         assert await all_end([scenario.wait(number)])
         await asyncio.sleep(25)
-    assert 2 <= len(lines()) <= scenario.saagie.now() / EVERY
+    assert 2 <= len(lines()) <= saagie.now() / EVERY
     assert sum(backend.values("ended")) == 8
 
 
 async def test_worker_reports_nothing(
-    scenario: Scenario, backend: Backend, lines: Lines, monkeypatch: pytest.MonkeyPatch
+    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "airflow.jobs.triggerer_job_runner")
-    scenario.saagie.get_instance = ends_at(100)
+    saagie.get_instance = ends_at(100)
     assert await all_end([scenario.wait(1)])
     assert triggerer_stats() is None
     assert (lines(), backend.received) == ([], [])
