@@ -70,13 +70,14 @@ def scenario(monkeypatch: pytest.MonkeyPatch) -> EventScenario:
 
 async def test_first_start_reports_what_ends_from_then_on(scenario: EventScenario) -> None:
     s = scenario
-    s.job.add(*(Run(n, ends=-1) for n in range(1, 4)), Run(4, ends=50), Run(5, ends=-1), Run(90, starts=60, ends=65))
-    s.job.add(Run(91, starts=61, ends=66, status="FAILED"), Run(92, starts=61, ends=67, status="KILLED"))
-    triggerer = await s.run_triggerer(120, statuses=("succeeded", "KILLED"))
-    assert s.numbers == [4, 90, 92]
+    s.job.add(*(Run(n, ends=-1) for n in range(1, 4)), Run(4, ends=50), Run(5, ends=-1))
+    for number, status in ((90, "SUCCEEDED"), (91, "FAILED"), (92, "KILLED"), (93, "UNKNOWN")):
+        s.job.add(Run(number, starts=52, ends=55, status=status))
+    triggerer = await s.run_triggerer(105, statuses=("succeeded", "KILLED", "UNKNOWN"), unknown_grace=30)
+    assert s.numbers == [4, 90, 92, 93]
     assert triggerer.lines == []
     assert s.saagie.polls == []  # the job's list is enough
-    assert s.stored == {"listed": 92, "open": []}
+    assert s.stored == {"listed": 93, "open": []}
     event = s.database.events[0]
     assert event.pop("start_time")
     assert event == {
