@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,9 +17,6 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.emulator.testing import Emulator
 
 AIRFLOW_HOME = airflow_home.settle()
-# Before each test looptime gets the current loop. Without this, asyncio would make a loop that is never closed, and the
-# warning about it would fail whichever test runs when it is collected.
-asyncio.set_event_loop(None)
 pytest_plugins = ("tests.support.xdist_scheduler", "tests.support.airflow_stack")
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from scripts.airflow_api import AirflowApi
     from scripts.stack import Stack
 
-PARALLELISM = 4
+PARALLELISM = 10
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
-"""The site of the docs: built with warnings as errors, whole in itself, and searched in a browser without a server."""
+"""The site of the docs: built with warnings as errors, complete without a server or another host, and searchable."""
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
@@ -11,16 +12,16 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from tests.integration.browser.chromium import EXECUTABLE, PATIENCE, chromium
+from tests.support.chromium import LIMIT
+from tests.support.pages import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.long  # half a minute
 
-ROOT = Path(__file__).resolve().parents[3]
 WIDE, NARROW = 1280, 390  # pixels
 
 
@@ -57,12 +58,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "html"
 
 
-@pytest.fixture(scope="module")
-def pages(site: Path) -> dict[Path, Links]:
-    return {page: Links(page) for page in site.rglob("*.html")}
-
-
-def test_links_and_anchors_lead_somewhere(site: Path, pages: dict[Path, Links]) -> None:
+def test_site_is_complete_and_has_reference(site: Path) -> None:
+    pages = {page: Links(page) for page in site.rglob("*.html")}
     broken = set()
     for page, found in pages.items():
         for link in found.links:
@@ -70,55 +67,44 @@ def test_links_and_anchors_lead_somewhere(site: Path, pages: dict[Path, Links]) 
             if url.scheme in ("http", "https", "mailto"):
                 continue
             target = (page.parent / unquote(url.path)).resolve() if url.path else page
-            here = pages.get(target)
-            if not target.is_file() or (url.fragment and here and unquote(url.fragment) not in here.anchors):
+            linked = pages.get(target)
+            if not target.is_file() or (url.fragment and linked and unquote(url.fragment) not in linked.anchors):
                 broken.add((str(page.relative_to(site)), link))
     assert not broken
-
-
-def test_nothing_is_loaded_from_elsewhere(site: Path, pages: dict[Path, Links]) -> None:
     assert not {load for found in pages.values() for load in found.loads if urlsplit(load).scheme or load[:2] == "//"}
     for sheet in site.rglob("*.css"):
         text = sheet.read_text(encoding="utf-8")
         assert "@import" not in text, sheet
         assert "url(http" not in text.replace('"', ""), sheet
-
-
-def test_the_reference_has_the_parameters_of_the_code(site: Path) -> None:
-    shown = (site / "reference" / "operators.html").read_text(encoding="utf-8")
-    assert "on_lost_submit" in shown
-    assert "SaagieJobEventTrigger" in shown
-    assert "run_with_callback" in (site / "reference" / "hook.html").read_text(encoding="utf-8")
+    for page_name, name in (("operators", "on_lost_submit"), ("operators", "SaagieJobEventTrigger"),
+                            ("hook", "run_with_callback")):  # fmt: skip
+        assert name in (site / "reference" / f"{page_name}.html").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
-def page(site: Path) -> Iterator[Page]:
-    if EXECUTABLE is None:
-        pytest.skip("there is no chromium here")
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": WIDE, "height": 900})
-        page.set_default_timeout(PATIENCE)
-        yield page
+def page(browser: Browser) -> Iterator[Page]:
+    with browser.new_context() as context:
+        context.set_default_timeout(LIMIT)
+        yield context.new_page()
 
 
-@pytest.mark.parametrize(("words", "found"), [("on_lost_submit", "submit_once"), ("OUT_OF_MEMORY", "operators")])
-def test_the_search_finds_without_a_server(page: Page, site: Path, words: str, found: str) -> None:
-    page.goto((site / "index.html").as_uri())
-    page.get_by_role("textbox", name="Search").fill(words)
-    page.keyboard.press("Enter")
-    # Hits are listed one after the other.
-    expect(page.locator(f"ul.search li a[href*={found}]").first).to_be_visible()
+def test_search_finds_pages_without_server(page: Page, site: Path) -> None:
+    for words, found in (("on_lost_submit", "submit_once"), ("OUT_OF_MEMORY", "operators")):
+        page.goto((site / "index.html").as_uri())
+        page.get_by_role("textbox", name="Search").fill(words)
+        page.keyboard.press("Enter")
+        expect(page.locator(f"ul.search li a[href*={found}]").first).to_be_visible()
 
 
-@pytest.mark.parametrize("width", [WIDE, NARROW])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_no_page_is_wider_than_its_window(page: Page, site: Path, width: int, scheme: str) -> None:
-    page.set_viewport_size({"width": width, "height": 900})
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+def test_no_page_is_wider_than_its_window(page: Page, site: Path) -> None:
     wider = []
     for file in site.rglob("*.html"):
-        if "files" not in file.relative_to(site).parts:
-            page.goto(file.as_uri())
+        if "files" in file.relative_to(site).parts:
+            continue
+        page.goto(file.as_uri())
+        for width, scheme in itertools.product((WIDE, NARROW), ("light", "dark")):
+            page.set_viewport_size({"width": width, "height": 900})
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
             if page.evaluate("document.documentElement.scrollWidth") > width:
-                wider.append(file.name)
+                wider.append((file.name, width, scheme))
     assert not wider

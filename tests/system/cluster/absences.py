@@ -1,6 +1,6 @@
 """Long absences: a part of Airflow, the database or Saagie is away, or a password changes, while many wait.
 
-By hand: `.venv/bin/python -m tests.system.cluster.absences saagie --seconds 600`. 200 deferred tasks wait (they are written
+By hand: `python -m tests.system.cluster.absences saagie --seconds 600`. 200 deferred tasks wait (they are written
 into the database as they are while they wait), and a few that were really started wait in triggerers and in workers.
 Then somebody is away. The exit code is 1 where a task did not end well with one instance, an instance was stopped, or a
 secret was found.

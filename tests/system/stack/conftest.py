@@ -7,16 +7,26 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.system.stack.saagie_side import SaagieSide, connect
+from tests.system.stack.task_run import TaskRun, task_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from scripts.stack import Stack
 
 
 @pytest.fixture(scope="session")
 def saagie(stack: Stack) -> Iterator[SaagieSide]:
-    """What the tests see from the side of the shared stack's Saagie."""
+    """The shared stack's Saagie."""
     side = connect(stack)
     yield side
     side.client.close()
+
+
+@pytest.fixture
+def begin(stack: Stack, saagie: SaagieSide, tmp_path: Path) -> Iterator[Callable[..., TaskRun]]:
+    """A function that creates a job and starts a run of a DAG with it."""
+    with task_runs(stack, saagie, tmp_path) as start:
+        yield start
+        saagie.clear_faults()

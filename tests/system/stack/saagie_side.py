@@ -1,8 +1,8 @@
-"""What the tests see from Saagie's side: its instances, its list of requests, the processes of its jobs."""
+"""The local Saagie of a stack, as tests see it: instances, requests to stop, faults, and the processes of jobs."""
 
 from __future__ import annotations
 
-import time
+import functools
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,12 +14,16 @@ import requests
 from airflow_provider_saagie.client.saagie import SaagieClient
 from airflow_provider_saagie.client.settings import read_settings
 from scripts import stack as stacks
+from tests.support import waiting
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from scripts.stack import Stack
+
+LIMIT = 240.0  # seconds until a step of a real Airflow counts as failed
+wait_until = functools.partial(waiting.wait_until, limit=LIMIT, pause=0.3)
 
 
 @dataclass(frozen=True)
@@ -29,15 +33,18 @@ class SaagieSide:
     url: str
     client: SaagieClient
 
-    def make_job(self, code: str, folder: Path) -> str:
-        """Make a job of some Python, and give its id; the file is written into a folder."""
+    def make_job(self, code: str, folder: Path, name: str = "") -> str:
+        """Create a job of some Python and return its id; the file is written into a folder."""
         file = folder / f"{uuid.uuid4()}.py"
         file.write_text(code)
-        made = self.client.jobs.create(
-            f"Job {file.stem}", self.client.get_project_id("Demo"), file=str(file), runtime_version="3.11",
+        created = self.client.jobs.create(
+            name or f"Job {file.stem}", self.client.get_project_id("Demo"), file=str(file), runtime_version="3.11",
             command_line="python {file}",
         )  # fmt: skip
-        return str(made["data"]["createJob"]["id"])
+        return str(created["data"]["createJob"]["id"])
+
+    def run(self, job_id: str) -> str:
+        return str(self.client.jobs.run(job_id)["runJob"]["id"])
 
     def status(self, instance_id: str) -> str:
         found = self.client.jobs.get_instance(instance_id)["jobInstance"]
@@ -45,21 +52,34 @@ class SaagieSide:
 
     def stops(self, instance_id: str) -> list[dict[str, Any]]:
         """List the requests to stop an instance."""
-        answer = requests.get(f"{self.url}/emulator/requests", timeout=10)
+        response = requests.get(f"{self.url}/emulator/requests", timeout=60)
         return [
-            one
-            for one in answer.json()["requests"]
-            if "stopJobInstance" in one["fields"] and instance_id in one["variables"].values()
+            request
+            for request in response.json()["requests"]
+            if "stopJobInstance" in request["fields"] and instance_id in request["variables"].values()
         ]
 
     def stop(self, instance_id: str) -> None:
         self.client.jobs.stop(instance_id)
 
     def end(self, instance_id: str, status: str, reason: str | None = None) -> None:
-        """Let an instance end by Saagie's own doing."""
-        told = {"status": status, "reason": reason}
-        answer = requests.post(f"{self.url}/emulator/instances/{instance_id}", json=told, timeout=10)
-        answer.raise_for_status()
+        """Let an instance end in a status, as if Saagie had ended it."""
+        body = {"status": status, "reason": reason}
+        requests.post(f"{self.url}/emulator/instances/{instance_id}", json=body, timeout=60).raise_for_status()
+
+    def fault(self, what: str, operation: str, **options: Any) -> Callable[[], bool]:
+        """Inject a fault; return a function that checks whether it has been used up."""
+        body = {"what": what, "operation": operation, **options}
+        requests.post(f"{self.url}/emulator/faults", json=body, timeout=60).raise_for_status()
+
+        def is_used_up() -> bool:
+            faults = requests.get(f"{self.url}/emulator/faults", timeout=60).json()["faults"]
+            return bool(faults[-1]["struck"] >= options.get("times", 1))
+
+        return is_used_up
+
+    def clear_faults(self) -> None:
+        requests.delete(f"{self.url}/emulator/faults", timeout=60).raise_for_status()
 
 
 def connect(stack: Stack) -> SaagieSide:
@@ -79,13 +99,4 @@ def processes_of(instance_id: str) -> list[psutil.Process]:
         with suppress(psutil.Error, OSError):
             if process.environ().get("SAAGIE_JOB_INSTANCE_ID") == instance_id:
                 found.append(process)
-    return found
-
-
-def wait_until(what: Callable[[], Any], seconds: float, why: str) -> Any:
-    """Wait until `what` gives something true, and return that."""
-    deadline = time.monotonic() + seconds
-    while not (found := what()):
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {why}"
-        time.sleep(0.2)
     return found

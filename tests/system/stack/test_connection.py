@@ -1,11 +1,12 @@
-"""Airflow's own ways to look at the provider and to test a connection, in a real installation."""
+"""Airflow's own ways to list the provider and to test a connection; transfers in a task."""
 
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,61 +16,55 @@ if TYPE_CHECKING:
     from scripts.airflow_api import AirflowApi
     from scripts.stack import Stack
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 WRONG = "wr0ng-pass"
+# Changes to the connection's fields and to its extra, and what the message names.
+FAULTS: list[tuple[dict[str, object], dict[str, object], str]] = [
+    ({"password": WRONG}, {}, "check login, password and realm"),
+    ({"host": "http://127.0.0.1:9", "port": 9}, {}, "http://127.0.0.1:9 could not be asked: the connection was"),
+    ({"host": "https://gone.invalid", "port": 443}, {}, "could not be asked: its name could not be resolved"),
+    ({"host": None, "port": None}, {}, "no host"),
+    ({}, {"proxy": "http://127.0.0.1:9"}, "could not be asked: the proxy refused or could not be reached"),
+    ({}, {"realm": "elsewhere"}, "refused the login of 'airflow' in the realm 'elsewhere' (HTTP 401): check login"),
+    ({}, {"platform_id": 99}, "has no platform 99, or 'airflow' may not see it: check the platform number"),
+]
 
 
-def airflow_command(stack: Stack, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Airflow's command line in the stack's home."""
-    return subprocess.run(
-        [sys.executable, "-m", "airflow", *arguments],
-        env=airflow_settings.environment(stack.settings, stack.wishes.folder),
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+def test_command_line_lists_provider_and_tests_connection(stack: Stack) -> None:
+    def airflow(*arguments: str) -> str:
+        env = airflow_settings.environment(stack.settings, stack.wishes.folder)
+        command = [sys.executable, "-m", "airflow", *arguments]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert stack.wishes.saagie_password not in done.stdout + done.stderr
+        return done.stdout
+
+    hooks = json.loads(airflow("providers", "hooks", "--output", "json"))
+    ours = [hook["class"] for hook in hooks if hook["connection_type"] == "saagie"]
+    assert ours == ["airflow_provider_saagie.hooks.saagie.SaagieHook"]
+    assert "airflow_provider_saagie.links.saagie.SaagieLink" in airflow("providers", "links", "--output", "json")
+    assert "Connection success!" in airflow("connections", "test", "saagie_default")
 
 
-@pytest.mark.long  # Airflow's command line takes ten seconds of a core to start
-def test_the_command_line_tests_the_connection(stack: Stack):
-    done = airflow_command(stack, "connections", "test", "saagie_default")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Connection success!" in done.stdout
-    assert stack.wishes.saagie_password not in done.stdout + done.stderr
+def test_connection_test_names_fault_without_password(stack: Stack, airflow: AirflowApi) -> None:
+    assert airflow.check_connection(stack.connection)["status"]
+    for changes, extra, named in FAULTS:
+        connection = stack.connection | {"connection_id": "not_kept"} | changes
+        connection["extra"] = json.dumps(json.loads(connection["extra"]) | extra)
+        result = airflow.check_connection(connection)
+        assert not result["status"], named
+        assert named in result["message"]
+        assert not [secret for secret in (WRONG, stack.wishes.saagie_password) if secret in result["message"]], named
 
 
-@pytest.mark.long  # Airflow's command line takes ten seconds of a core to start
-def test_airflow_lists_our_connection_type_and_link(stack: Stack):
-    hooks = json.loads(airflow_command(stack, "providers", "hooks", "--output", "json").stdout)
-    ours = [hook for hook in hooks if hook["connection_type"] == "saagie"]
-    assert [hook["class"] for hook in ours] == ["airflow_provider_saagie.hooks.saagie.SaagieHook"]
-    links = airflow_command(stack, "providers", "links", "--output", "json").stdout
-    assert "airflow_provider_saagie.links.saagie.SaagieLink" in links
-
-
-@pytest.mark.parametrize(
-    ("changes", "extra", "named"),
-    [
-        ({"password": WRONG}, {}, "check login, password and realm"),
-        ({"host": "http://127.0.0.1:1"}, {}, "http://127.0.0.1:1"),
-        ({"host": "https://no-such-host.invalid"}, {}, "no-such-host.invalid"),
-        ({"host": None}, {}, "no host"),
-        ({}, {"realm": "elsewhere"}, "'elsewhere'"),
-        ({}, {"platform_id": 99}, "platform 99"),
-    ],
-    ids=str,
-)
-def test_a_fault_is_named_and_no_password_shown(
-    stack: Stack, airflow: AirflowApi, changes: dict[str, Any], extra: dict[str, Any], named: str
-):
-    given = stack.connection | {"connection_id": "not_kept", "port": None} | changes
-    given["extra"] = json.dumps(json.loads(given["extra"]) | extra)
-
-    answer = airflow.check_connection(given)
-
-    assert answer["status"] is False
-    assert named in answer["message"]
-    for password in (WRONG, stack.wishes.saagie_password):
-        assert password not in answer["message"]
+def test_hook_logs_progress_of_transfers_in_task(airflow: AirflowApi) -> None:
+    airflow.wait_for_dag("hook_transfers")
+    run_id = airflow.trigger("hook_transfers")
+    assert airflow.wait_for_run("hook_transfers", run_id) == "success"
+    log = airflow.log_text("hook_transfers", run_id, "there_and_back")
+    assert "stderr is a terminal: False" in log
+    for what in ("Uploading", "Downloading"):
+        assert re.search(rf"{what} 'model.bin': [0-9.]+ of 1.0 MiB \([0-9]+ %\), [0-9.]+ MiB/s\.", log), log
+        assert re.search(rf"{what} 'model.bin': done, 1.0 MiB in [0-9]+ s\.", log), log
+    assert airflow.xcom("hook_transfers", run_id, "there_and_back") == 1024 * 1024

@@ -1,119 +1,57 @@
-"""What becomes of a Saagie instance when somebody ends its task: seen from Airflow and from Saagie's own side."""
+"""What happens to an instance when a user ends or clears its task: seen from Airflow and from Saagie."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from tests.system.stack.saagie_side import SaagieSide, processes_of, wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
-    from scripts.airflow_api import AirflowApi
+    from tests.system.stack.task_run import TaskRun
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
-DAG = "kills"
-LIMIT = 15.0  # seconds from the user's click to the end of the instance; the contract gives the request itself 10
-LATER = 2.0  # seconds in which a second request to stop would have come
-LINK = "Open in Saagie"
-FIRST_LINE = "[job] Going to sleep"
-ENDED_TASK = ("deferred_then_failed", "deferred_then_success", "running_then_failed", "running_then_success")
-LEFT_TASK = ("deferred_then_left", "running_then_left")
+WAYS = ("deferred", "running")
 
 
-@dataclass
-class Started:
-    """A DAG run whose tasks wait for a job that lasts minutes."""
+def test_ending_or_clearing_task_stops_instance_once(begin: Callable[[str], TaskRun], saagie: SaagieSide) -> None:
+    """Unless the task has stop_on_kill=False."""
 
-    airflow: AirflowApi
-    saagie: SaagieSide
-    run_id: str
+    def is_stopped(instance_id: str) -> None:
+        wait_until(lambda: saagie.status(instance_id) == "KILLED")
+        wait_until(lambda: not processes_of(instance_id))
 
-    def waiting(self, task_id: str, not_this: str | None = None) -> str:
-        """Wait until a task waits for its instance, with the job's line in its log and its link, and return the id."""
-        state = task_id.partition("_")[0]
-        self.airflow.wait_for_state(DAG, self.run_id, task_id, state, seconds=90)
+    left = {way: begin(f"left_{way}") for way in WAYS}
+    ended = {(state, way): begin(f"plain_{way}") for way in WAYS for state in ("failed", "success")}
+    cleared = begin("plain_running")
+    instances = {run.run_id: run.settles() for run in (*left.values(), *ended.values(), cleared)}
+    assert all(map(processes_of, instances.values()))
+    left_worker = left["running"].task["pid"]
+    for run in left.values():
+        run.airflow.set_task_state(run.dag_id, run.run_id, "run", "failed")
+    for (state, _), run in ended.items():
+        run.airflow.set_task_state(run.dag_id, run.run_id, "run", state)
+    cleared.airflow.clear(cleared.dag_id, cleared.run_id, "run")
+    for run in (*ended.values(), cleared):
+        is_stopped(instances[run.run_id])
+    again = cleared.settles(2)
+    cleared.airflow.set_task_state(cleared.dag_id, cleared.run_id, "run", "failed")
+    is_stopped(again)
+    wait_until(lambda: not psutil.pid_exists(left_worker))
 
-        def instance() -> str | None:
-            url = self.airflow.xcom(DAG, self.run_id, task_id, "instance_url")
-            found = url.rpartition("/")[2] if url else None
-            return found if found != not_this else None
-
-        instance_id: str = wait_until(instance, 30, f"{task_id} has started an instance")
-        wait_until(lambda: self.saagie.status(instance_id) == "RUNNING", 30, "the instance runs")
-        wait_until(lambda: processes_of(instance_id), 10, "the job has a process")
-        # A fresh triggerer's first call to Airflow takes seconds, in which it hears of no kill; this line comes later.
-        wait_until(lambda: FIRST_LINE in self.log(task_id), 60, "the job's line is in the task's log")
-        link = self.link(task_id)
-        assert link
-        assert link.startswith(f"{self.saagie.url}/projects/platform/1/project/")
-        assert link.endswith(instance_id)
-        return instance_id
-
-    def log(self, task_id: str) -> str:
-        task = self.airflow.task(DAG, self.run_id, task_id)
-        return self.airflow.log_text(DAG, self.run_id, task_id, task["try_number"])
-
-    def link(self, task_id: str) -> str | None:
-        return self.airflow.links(DAG, self.run_id, task_id)[LINK]
-
-    def assert_stopped_once(self, instance_id: str) -> None:
-        wait_until(lambda: self.saagie.status(instance_id) == "KILLED", LIMIT, "the instance was stopped")
-        wait_until(lambda: not processes_of(instance_id), 5, "the job's process is gone")
-        time.sleep(LATER)
-        assert len(self.saagie.stops(instance_id)) == 1
-
-
-@pytest.fixture(scope="module")
-def started(airflow: AirflowApi, saagie: SaagieSide) -> Iterator[Started]:
-    """One run for all tests here: each of them ends another task of it."""
-    airflow.wait_for_dag(DAG)
-    run = Started(airflow, saagie, airflow.trigger(DAG))
-    yield run
-    airflow.set_run_state(DAG, run.run_id, "failed")
-    airflow.wait_for_run(DAG, run.run_id)
-
-
-@pytest.mark.parametrize("task_id", ENDED_TASK)
-def test_ending_a_task_by_hand_stops_its_instance_once(task_id: str, started: Started):
-    instance_id = started.waiting(task_id)
-
-    started.airflow.set_task_state(DAG, started.run_id, task_id, task_id.rpartition("_")[2])
-
-    started.assert_stopped_once(instance_id)
-    link = started.link(task_id)
-    assert link
-    assert link.endswith(instance_id)
-
-
-@pytest.mark.long
-def test_without_stop_on_kill_the_instance_goes_on(started: Started):
-    left = {task_id: started.waiting(task_id) for task_id in LEFT_TASK}
-
-    for task_id in left:
-        started.airflow.set_task_state(DAG, started.run_id, task_id, "failed")
-
-    time.sleep(LIMIT)
-    for instance_id in left.values():
-        assert not started.saagie.stops(instance_id)
-        assert started.saagie.status(instance_id) == "RUNNING"
-        started.saagie.stop(instance_id)
-        wait_until(lambda wanted=instance_id: not processes_of(wanted), 10, "the job's process is gone")
-
-
-@pytest.mark.long
-def test_clearing_a_running_task_stops_its_instance_and_starts_another(started: Started):
-    task_id = "running_then_cleared"
-    before = started.waiting(task_id)
-
-    started.airflow.clear(DAG, started.run_id, task_id)
-
-    started.assert_stopped_once(before)
-    after = started.waiting(task_id, not_this=before)
-    started.airflow.set_task_state(DAG, started.run_id, task_id, "failed")
-    started.assert_stopped_once(after)
+    # By now, those that were marked first would have been stopped too, and each second request would have come.
+    for way, run in left.items():
+        instance_id = instances[run.run_id]
+        assert (saagie.status(instance_id), saagie.stops(instance_id)) == ("RUNNING", []), way
+        saagie.stop(instance_id)
+        is_stopped(instance_id)
+    for key, run in ended.items():
+        assert run.link().startswith(f"{saagie.url}/projects/platform/1/project/"), key
+        assert run.link().endswith(instances[run.run_id]), key
+        assert len(saagie.stops(instances[run.run_id])) == 1, key
+    assert [len(saagie.stops(one)) for one in (instances[cleared.run_id], again)] == [1, 1]
