@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_saagie.client.settings import Settings
-    from tests.support.transports import Transport
+    from tests.unit.client.conftest import Transport
 
 EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "5"))  # for a long run: SAAGIE_TEST_EXAMPLES=500
 ID = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d"
