@@ -31,6 +31,7 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
 }  # fmt: skip
 ARITHMETIC: dict[type[ast.operator], str] = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*"}
+TIMED_OUT = 124
 FEW = 40  # so many tests are quicker in one process than in two
 
 
@@ -206,11 +207,11 @@ def run(tree: Path, options: argparse.Namespace, tests: list[str]) -> tuple[int,
         command += ["-n", "2"]
     try:
         done = subprocess.run(
-            [*command, *tests], cwd=tree, capture_output=True, text=True, timeout=10 * options.seconds, check=False,
+            [*command, *tests], cwd=tree, capture_output=True, text=True, timeout=4 * options.seconds, check=False,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return 124, "time limit"
+        return TIMED_OUT, "time limit"
     failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
     return done.returncode, failed[1] if failed else done.stdout[-300:] + done.stderr[-300:] if done.returncode else ""
 
@@ -227,6 +228,8 @@ def judge(tree: Path, options: argparse.Namespace, mutant: Mutant, tests: list[s
             code, failed = run(tree, options, tests)
             if code == 0:
                 return "survived", f"{len(tests)} tests pass"
+            if code == TIMED_OUT:  # the tests wait for ever
+                return "killed", failed
             if "::" not in failed or run(tree, options, [failed])[0] != 0:
                 return "killed", failed
         return "killed", f"{failed} (not on its own)"

@@ -29,18 +29,14 @@ LIMIT = 120_000  # milliseconds until a step counts as failed
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Run the machine's Chromium for the length of a block."""
+    """Run the machine's Chromium for the length of a block; a test that needs it is skipped without it.
+
+    While it is open, the thread has an event loop that other tests can't use: a fixture's scope is a module at most.
+    """
+    if EXECUTABLE is None:
+        pytest.skip("there is no chromium on this machine")
+    expect.set_options(timeout=LIMIT)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=EXECUTABLE, args=list(ARGUMENTS))
         yield browser
         browser.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    """One browser per module: while it is open, this thread has an event loop that other tests can't use."""
-    if EXECUTABLE is None:
-        pytest.skip("there is no chromium on this machine")
-    expect.set_options(timeout=LIMIT)
-    with chromium() as running:
-        yield running

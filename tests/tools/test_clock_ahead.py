@@ -1,4 +1,4 @@
-"""A process whose clock is ahead: it sees another time of day, and waits no longer than it is told to."""
+"""A process whose clock is ahead: it sees another time of day, and its waits last as long as usual."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.system.cluster.scene import clock_ahead
 if TYPE_CHECKING:
     from pathlib import Path
 
-AHEAD = 300
-TELL = """
+AHEAD = 3600
+CODE = """
 import datetime, json, multiprocessing, threading, time
 times = [time.time(), datetime.datetime.now().timestamp(), time.clock_gettime(time.CLOCK_REALTIME)]
 began = time.monotonic()
@@ -30,12 +30,13 @@ print(json.dumps([times, began, time.monotonic() - began]))
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
-def test_the_time_of_day_is_ahead_and_durations_are_as_ever(tmp_path: Path) -> None:
+def test_clock_is_ahead_and_durations_are_not(tmp_path: Path) -> None:
     environment = os.environ | clock_ahead(AHEAD, tmp_path)
-    told = subprocess.run(
-        [sys.executable, "-c", TELL], env=environment, capture_output=True, text=True, check=True, timeout=60
+    before, monotonic_before = time.time(), time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True, timeout=250
     )
-    times, monotonic, waited = json.loads(told.stdout)
-    assert times == pytest.approx([time.time() + AHEAD] * 3, abs=30)
-    assert monotonic == pytest.approx(time.monotonic(), abs=30)
-    assert 0.3 <= waited < 10
+    times, monotonic, waited = json.loads(done.stdout)
+    assert all(before + AHEAD <= seen <= time.time() + AHEAD for seen in times)
+    assert monotonic_before <= monotonic <= time.monotonic()
+    assert waited >= 0.3

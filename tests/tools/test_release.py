@@ -7,17 +7,26 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.package.conftest import ROOT
+from tests.support.pages import ROOT
 
-pytestmark = pytest.mark.long  # a clone each, and builds
-CHANGELOG, VERSION_FILE = "CHANGELOG.md", "airflow_provider_saagie/__init__.py"
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.timeout(900)
+
+CHANGELOG, VERSION_FILE, PROJECT = "CHANGELOG.md", "airflow_provider_saagie/__init__.py", "pyproject.toml"
 NOTHING_NEW = "# Changelog\n\n## Unreleased\n\n"
 WRITTEN = "# Changelog\n\nFor users.\n\n## Unreleased\n\n### Added\n\n- Something.\n"
+OLD = "## {} - 2026-01-01\n\n- Old.\n"
+UNWRITTEN = "write there what users notice"
 FIRST = "0.1.0"
+README = '{ path = "README.md" }'
 
 
 @dataclass(frozen=True)
@@ -30,34 +39,61 @@ class Clone:
         done = subprocess.run(["git", *arguments], cwd=self.folder, check=True, capture_output=True, text=True)
         return done.stdout.strip()
 
+    def append(self, name: str) -> None:
+        with (self.folder / name).open("a") as file:
+            file.write("more\n")
+
     def write(self, name: str, text: str) -> None:
+        """Write a file and commit it."""
         (self.folder / name).write_text(text)
         self.git("add", name)
         self.git("commit", "--quiet", "--allow-empty", "--message", f"Change {name}")
 
+    def edit_project(self, **replaced: str) -> None:
+        project = (self.folder / PROJECT).read_text().replace(README, replaced["readme"])
+        self.write(PROJECT, project.replace("text/markdown", replaced.get("type", "text/markdown")))
+
+    def install_hook(self) -> None:
+        hook = self.folder / ".git" / "hooks" / "pre-commit"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text("#!/bin/sh\necho not today >&2\nexit 1\n")
+        hook.chmod(0o755)
+
+    def sign_tags_in_vain(self) -> None:
+        (self.folder / ".git" / "hooks" / "pre-commit").unlink()
+        self.git("config", "tag.gpgSign", "true")
+        self.git("config", "gpg.program", "/bin/false")
+
     def release(self, version: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "scripts.release", version],
-            cwd=self.folder, check=False, capture_output=True, text=True,
-        )  # fmt: skip
+        command = [sys.executable, "-m", "scripts.release", version]
+        return subprocess.run(command, cwd=self.folder, check=False, capture_output=True, text=True)
 
     def state(self) -> tuple[str, ...]:
-        """What a refused release must leave as it was."""
+        """Return what a refused release must leave unchanged."""
         return (self.git("rev-parse", "HEAD"), self.git("tag"), self.git("status", "--porcelain"))
+
+    def is_refused(self, version: str, reason: str) -> None:
+        """Check that a release is refused for the reason, and that nothing has changed."""
+        before = self.state()
+        done = self.release(version)
+        assert done.returncode == 1, (version, reason, done.stdout, done.stderr)
+        assert self.state() == before, reason
+        assert (done.stdout, done.stderr[:12]) == ("", "No release. "), reason
+        assert reason in done.stderr, version
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Clone:
-    """A clone, with what a release is made by as it stands here, committed or not: a change is tested at once."""
+    """A clone with the files that make a release as they are here, committed or not."""
     if shutil.which("git") is None or not (ROOT / ".git").exists():
-        pytest.skip("this is no git checkout")
+        pytest.skip("this is not a git checkout")
     folder = tmp_path / "clone"
     subprocess.run(["git", "clone", "--quiet", "--no-tags", str(ROOT), str(folder)], check=True)
     made = Clone(folder)
     made.git("config", "user.name", "Tests")
     made.git("config", "user.email", "tests@localhost")
     made.git("switch", "--quiet", "--force-create", "main")
-    for name in ("scripts/release.py", "pyproject.toml", "NOTICE"):
+    for name in ("scripts/release.py", PROJECT, "NOTICE"):
         shutil.copy(ROOT / name, folder / name)
     source = (ROOT / VERSION_FILE).read_text()
     version = next(line for line in source.splitlines() if line.startswith("__version__"))
@@ -67,98 +103,58 @@ def clone(tmp_path: Path) -> Clone:
     return made
 
 
-def refused(clone: Clone, version: str) -> str:
-    """Give the reason; whatever it is, nothing may have changed."""
-    before = clone.state()
-    done = clone.release(version)
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert clone.state() == before
-    assert done.stdout == ""
-    assert done.stderr.startswith("No release. ")
-    return done.stderr
+def stage(clone: Clone) -> None:
+    clone.append("README.md")
+    clone.git("add", "README.md")
 
 
-@pytest.mark.parametrize("change", ["changed", "staged", "new"])
-def test_a_dirty_tree_is_refused(clone: Clone, change: str) -> None:
-    name = "new.txt" if change == "new" else "README.md"
-    with (clone.folder / name).open("a") as file:
-        file.write("more\n")
-    if change == "staged":
-        clone.git("add", name)
-    assert name in refused(clone, FIRST)
+# What is done to the clone, which version is then to be released, and the reason of the refusal.
+REFUSED: list[tuple[Callable[[Clone], object], str, str]] = [
+    (lambda clone: clone.append("README.md"), FIRST, "README.md"),
+    (stage, FIRST, "README.md"),
+    (lambda clone: clone.append("new.txt"), FIRST, "new.txt"),
+    (lambda clone: clone.git("switch", "--quiet", "--create", "fix"), FIRST, "made on main, and this is fix"),
+    (lambda clone: clone.git("switch", "--quiet", "--detach"), FIRST, "this is no branch"),
+    (lambda clone: clone.write(CHANGELOG, f"# Changelog\n\n{OLD.format('0.0.9')}"), FIRST, UNWRITTEN),
+    (lambda clone: clone.write(CHANGELOG, NOTHING_NEW), FIRST, UNWRITTEN),
+    (lambda clone: clone.write(CHANGELOG, f"{NOTHING_NEW}### Added\n\n{OLD.format('0.0.9')}"), FIRST, UNWRITTEN),
+    *((str, version, "three numbers are needed") for version in ("1.2", "v1.2.3", "1.2.3rc1", "01.2.3", "latest", "")),
+    (str, "0.0.9", "the package is at 0.1.0 already"),
+    (lambda clone: clone.write(CHANGELOG, f"{WRITTEN}\n{OLD.format('0.2.0')}"), "0.2.0", "0.2.0 is out"),
+    # Numbers count, not letters: 0.1.9 is below 0.1.10.
+    *(
+        (lambda clone: clone.git("tag", "--force", "v0.1.10"), version, "0.1.10 is out")
+        for version in ("0.1.9", "0.1.10")
+    ),
+]
 
 
-def test_another_branch_is_refused(clone: Clone) -> None:
-    clone.git("switch", "--quiet", "--create", "fix")
-    assert "made on main, and this is fix" in refused(clone, FIRST)
-    clone.git("switch", "--quiet", "--detach")
-    assert "this is no branch" in refused(clone, FIRST)
+def test_release_is_refused_and_changes_nothing(clone: Clone) -> None:
+    good = clone.git("rev-parse", "HEAD")
+    for change, version, reason in REFUSED:
+        change(clone)
+        clone.is_refused(version, reason)
+        clone.git("switch", "--quiet", "--force-create", "main", good)
+        clone.git("reset", "--quiet", "--hard")
+        clone.git("clean", "--quiet", "--force")
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "# Changelog\n\n## 0.0.9 - 2026-01-01\n\n- Old.\n",
-        NOTHING_NEW,
-        f"{NOTHING_NEW}### Added\n\n## 0.0.9 - 2026-01-01\n\n- Old.\n",
-    ],
-    ids=["no section", "an empty section", "only an old entry"],
-)
-def test_an_unwritten_changelog_is_refused(clone: Clone, text: str) -> None:
-    clone.write(CHANGELOG, text)
-    assert "write there what users notice" in refused(clone, FIRST)
+def test_release_is_refused_after_failed_build_or_commit(clone: Clone) -> None:
+    bad_text = '{ text = "A title\\n===\\n\\n.. no-such-thing::" }'
+    failures: list[tuple[Callable[[], None], str]] = [
+        (partial(clone.edit_project, readme='{ path = "NO-SUCH-FILE.md" }'), "NO-SUCH-FILE.md"),
+        (partial(clone.edit_project, readme=bad_text, type="text/x-rst"), "twine check"),
+        (clone.install_hook, "not today"),
+        (clone.sign_tags_in_vain, "git tag"),
+    ]
+    good = clone.git("rev-parse", "HEAD")
+    for change, reason in failures:
+        change()
+        clone.is_refused(FIRST, reason)
+        clone.git("reset", "--quiet", "--hard", good)
 
 
-@pytest.mark.parametrize("version", ["1.2", "v1.2.3", "1.2.3rc1", "01.2.3", "latest", ""])
-def test_what_is_no_version_is_refused(clone: Clone, version: str) -> None:
-    assert "three numbers are needed" in refused(clone, version)
-
-
-def test_a_version_below_the_packages_is_refused(clone: Clone) -> None:
-    assert "the package is at 0.1.0 already" in refused(clone, "0.0.9")
-
-
-@pytest.mark.parametrize("version", ["0.1.9", "0.1.10"])
-def test_a_version_that_is_out_by_the_tags_is_refused(clone: Clone, version: str) -> None:
-    """Numbers count, not letters: 0.1.9 is below 0.1.10."""
-    clone.git("tag", "v0.1.10")
-    assert "0.1.10 is out" in refused(clone, version)
-
-
-def test_a_version_that_is_out_by_the_changelog_is_refused(clone: Clone) -> None:
-    """A clone without tags knows no other way."""
-    clone.write(CHANGELOG, f"{WRITTEN}\n## 0.2.0 - 2026-01-01\n\n- Old.\n")
-    assert "0.2.0 is out" in refused(clone, "0.2.0")
-
-
-def test_a_build_that_fails_is_refused(clone: Clone) -> None:
-    project = (clone.folder / "pyproject.toml").read_text()
-    clone.write("pyproject.toml", project.replace('{ path = "README.md" }', '{ path = "NO-SUCH-FILE.md" }'))
-    assert "NO-SUCH-FILE.md" in refused(clone, FIRST)
-
-
-def test_what_an_index_would_not_show_is_refused(clone: Clone) -> None:
-    project = (clone.folder / "pyproject.toml").read_text()
-    plain = project.replace("text/markdown", "text/x-rst").replace(
-        '{ path = "README.md" }', '{ text = "A title\\n===\\n\\n.. no-such-thing::" }'
-    )
-    clone.write("pyproject.toml", plain)
-    assert "twine check" in refused(clone, FIRST)
-
-
-def test_a_commit_or_a_tag_that_fails_is_refused(clone: Clone) -> None:
-    hook = clone.folder / ".git" / "hooks" / "pre-commit"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text("#!/bin/sh\necho not today >&2\nexit 1\n")
-    hook.chmod(0o755)
-    assert "not today" in refused(clone, FIRST)
-    hook.unlink()
-    clone.git("config", "tag.gpgSign", "true")
-    clone.git("config", "gpg.program", "/bin/false")
-    assert "git tag" in refused(clone, FIRST)
-
-
-def test_a_release_is_built_committed_and_tagged_and_the_rest_is_told(clone: Clone) -> None:
+def test_release_is_built_committed_and_tagged(clone: Clone) -> None:
     remote = clone.git("ls-remote", "origin")
     done = clone.release("0.2.0")
     assert done.returncode == 0, done.stderr
@@ -176,4 +172,4 @@ def test_a_release_is_built_committed_and_tagged_and_the_rest_is_told(clone: Clo
     assert clone.git("ls-remote", "origin") == remote
     assert "git push --atomic origin main v0.2.0" in done.stdout
     assert f"twine upload dist/{wheel.name} dist/{sdist.name}" in done.stdout
-    assert "write there what users notice" in refused(clone, "0.3.0")
+    clone.is_refused("0.3.0", UNWRITTEN)

@@ -19,30 +19,25 @@ from tests.support.pages import DOCS, ROOT, blocks
 
 MODULE = "airflow_provider_saagie.emulator.pytest_plugin"
 PAGE = DOCS / "emulator.md"
-TWO_TESTS = '''
+TWO_TESTS = """
 import os
 import sys
 
-CREATE = """
-mutation create($job: JobInput!, $version: JobVersionInput!) { createJob(job: $job, jobVersion: $version) { id } }
-"""
+CREATE = "mutation c($job: JobInput!, $version: JobVersionInput!) { createJob(job: $job, jobVersion: $version) { id } }"
+RUN = "mutation run($id: UUID!) { runJob(jobId: $id) { id } }"
 seen = []
-
-
-def sleeping_job(emulator):
-    found = emulator.graphql("{ repositories { technologies { id label } } }", gateway=True)
-    bash = next(one["id"] for one in found["repositories"][0]["technologies"] if one["label"] == "Bash")
-    job = {"projectId": emulator.projects["Second"], "name": "sleeps", "category": "Processing",
-           "technology": {"id": bash}, "isScheduled": False, "isStreaming": False}
-    version = {"runtimeVersion": "debian12-bookworm", "commandLine": "echo started; sleep 300"}
-    return emulator.graphql(CREATE, job=job, version=version)["createJob"]["id"]
 
 
 def test_first(saagie_emulator):
     seen.append((saagie_emulator.process.pid, saagie_emulator.projects))
-    job = sleeping_job(saagie_emulator)
-    run = saagie_emulator.graphql("mutation run($id: UUID!) { runJob(jobId: $id) { id } }", id=job)
-    assert saagie_emulator.jobs()["sleeps"].instances[0].id == run["runJob"]["id"]
+    found = saagie_emulator.graphql("{ repositories { technologies { id label } } }", gateway=True)
+    bash = next(one["id"] for one in found["repositories"][0]["technologies"] if one["label"] == "Bash")
+    job = {"projectId": saagie_emulator.projects["Second"], "name": "sleeps", "category": "Processing",
+           "technology": {"id": bash}, "isScheduled": False, "isStreaming": False}
+    version = {"runtimeVersion": "debian12-bookworm", "commandLine": "sleep 300"}
+    made = saagie_emulator.graphql(CREATE, job=job, version=version)["createJob"]
+    run = saagie_emulator.graphql(RUN, **made)["runJob"]
+    assert saagie_emulator.jobs()["sleeps"].instances[0].id == run["id"]
     saagie_emulator.fault("outage", seconds=1000)
     assert saagie_emulator.jobs()["sleeps"].instances
     assert saagie_emulator.requests() == []
@@ -68,7 +63,7 @@ def test_connections(saagie_connection, saagie_emulator):
 
 def test_the_connections_were_for_that_test():
     assert not [name for name in os.environ if name.startswith("AIRFLOW_CONN_")]
-'''
+"""
 TWO_PLATFORMS = """
 import json
 

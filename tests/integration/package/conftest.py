@@ -15,23 +15,31 @@ from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.support.pages import ROOT
 
 
 @dataclass(frozen=True)
 class Built:
-    """What `python -m build` makes of this checkout."""
+    """The results of `python -m build` for this checkout."""
 
     sdist: Path
     wheel: Path
 
 
 def run(*command: str | Path, cwd: Path, env: dict[str, str] | None = None) -> str:
-    """Run a program and give its stdout; where it fails, all that it said is the test's message."""
+    """Run a program and return its stdout; if it fails, all its output is the test's message."""
     done = subprocess.run(command, cwd=cwd, env=env, check=False, capture_output=True, text=True)
-    said = f"{' '.join(map(str, command))}\n{done.stdout[-8000:]}\n{done.stderr[-8000:]}"
-    assert done.returncode == 0, said
+    output = f"{' '.join(map(str, command))}\n{done.stdout[-8000:]}\n{done.stderr[-8000:]}"
+    assert done.returncode == 0, output
     return done.stdout
+
+
+def committed_files() -> list[Path]:
+    """List what git has, and what it would add."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("this is not a git checkout")
+    listed = run("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z", cwd=ROOT)
+    return [ROOT / name for name in listed.split("\0") if name and (ROOT / name).is_file()]
 
 
 def build(source: Path, into: Path, *kinds: str) -> None:
@@ -51,10 +59,10 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @dataclass(frozen=True)
 class Environment:
-    """A Python environment with the wheel in it, and a folder to work in; nothing of it comes from the checkout.
+    """A Python environment with the wheel in it, and a working folder; nothing comes from the checkout.
 
     :param folder: of the virtual environment.
-    :param home: an empty folder in which its programs run; Airflow's files lie there too.
+    :param home: an empty folder in which its programs run; Airflow's files are there too.
     """
 
     folder: Path
@@ -62,7 +70,7 @@ class Environment:
 
     @property
     def variables(self) -> dict[str, str]:
-        """Give its programs' environment: nothing of this process' Airflow, and no path to the checkout."""
+        """Its programs' environment variables: nothing of this process's Airflow, and no path to the checkout."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
         return kept | {
             "PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}",
@@ -72,7 +80,7 @@ class Environment:
         }
 
     def run(self, program: str, *arguments: str | Path) -> str:
-        """Run one of its programs and give its stdout."""
+        """Run one of its programs and return its stdout."""
         return run(self.folder / "bin" / program, *arguments, cwd=self.home, env=self.variables)
 
     def install(self, what: str) -> None:
@@ -81,15 +89,15 @@ class Environment:
         self.run("python", "-m", "pip", "install", "--quiet", "--no-compile", "--constraint", constraints, what)
 
     def probe(self) -> dict[str, Any]:
-        """Have `probe.py` look at it; with `-I` Python finds nothing but what is installed."""
-        found = self.home / "found.json"
-        self.run("python", "-I", Path(__file__).with_name("probe.py"), found)
-        told: dict[str, Any] = json.loads(found.read_text())
-        return told
+        """Examine it with `probe.py`; with `-I` Python finds only what is installed."""
+        file = self.home / "found.json"
+        self.run("python", "-I", Path(__file__).with_name("probe.py"), file)
+        found: dict[str, Any] = json.loads(file.read_text())
+        return found
 
 
 def make_environment(folder: Path) -> Environment:
-    """Make one that is empty but for pip."""
+    """Create an environment that has only pip."""
     environment = Environment(folder / "venv", folder / "home")
     venv.create(environment.folder, with_pip=True, symlinks=True)
     (environment.home / "dags").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Run by an environment's Python: writes into a file, as JSON, what of the provider is there, and how it does."""
+"""Run by an environment's Python: write into a file, as JSON, what of the provider is installed and loads."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OPTIONAL = {
 
 
 def needed_by(name: str) -> set[str]:
-    """Give what a distribution needs, with what those need, of what is installed."""
+    """Return the installed distributions that one needs, directly or not."""
     todo, seen = [(name, frozenset[str]())], set()
     while todo:
         this = todo.pop()
@@ -33,7 +33,7 @@ def needed_by(name: str) -> set[str]:
         seen.add(this)
         try:
             lines = distribution(this[0]).requires or []
-        except PackageNotFoundError:  # needed on another machine, or by an extra that nobody asked for
+        except PackageNotFoundError:  # needed on another machine, or by an extra that is not installed
             continue
         for requirement in map(Requirement, lines):
             marker = requirement.marker
@@ -43,7 +43,7 @@ def needed_by(name: str) -> set[str]:
 
 
 def modules(*, but: tuple[str, ...]) -> list[str]:
-    """Give the provider's modules, without those of some folders or names, and without what would start a program."""
+    """Return the provider's modules but those whose names begin so, and those that would start a program."""
     package = importlib.import_module(PROVIDER)
     found = pkgutil.walk_packages([path for path in package.__path__], f"{PROVIDER}.")  # noqa: C416
     return [
@@ -54,20 +54,20 @@ def modules(*, but: tuple[str, ...]) -> list[str]:
 
 
 def loads(name: str) -> bool:
-    """Say whether a module is there with each name that it lists."""
+    """Return whether a module has each name that it lists."""
     module = importlib.import_module(name)
     return all(getattr(module, public) is not None for public in getattr(module, "__all__", ()))
 
 
-def what_the_emulator_says() -> str:
-    """Start it where it can't run."""
+def emulator_output() -> str:
+    """Start the emulator, which can't run; return its exit code and stderr."""
     program = Path(sys.prefix) / "bin" / "saagie-emulator"
     done = subprocess.run([program], check=False, capture_output=True, text=True)
     return f"{done.returncode}: {done.stderr}"
 
 
 def main() -> None:
-    """Write what is found."""
+    """Write what was found."""
     installed = {canonicalize_name(one.name): one.version for one in distributions()}
     package = importlib.import_module(PROVIDER)
     missing = tuple(part for part, needed in OPTIONAL.items() if needed not in installed)
@@ -84,7 +84,7 @@ def main() -> None:
         "hook": f"{hook.hook_class_name} by {hook.package_name}",
         "names": [name for name in package.__all__ if getattr(package, name) is not None],
         "modules": [name for name in modules(but=missing) if loads(name)],
-        "emulator_said": what_the_emulator_says() if "emulator" in missing else "",
+        "emulator_output": emulator_output() if "emulator" in missing else "",
         "documents": [name for name in documents.operation_names() if documents.document(name).text],
     }
     Path(sys.argv[1]).write_text(json.dumps(found))

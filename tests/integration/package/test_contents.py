@@ -1,4 +1,4 @@
-"""What is in the sdist and in the wheel, and what a package index shows of them."""
+"""The contents of the sdist and of the wheel, and what a package index shows of them."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.package.conftest import ROOT, build, run
-from tests.tools.test_repository import committed_files
+from tests.integration.package.conftest import ROOT, build, committed_files, run
 
 if TYPE_CHECKING:
     from tests.integration.package.conftest import Built
 
 pytestmark = pytest.mark.long
 PACKAGE = "airflow_provider_saagie"
-# What a module reads at run time: left out of a wheel it is missed only there.
+# What a module reads at run time, with the least number of files: only a wheel can lack it.
 DATA = {
     "py.typed": 1,
     "client/graphql/*.graphql": 8,
@@ -32,64 +31,44 @@ DATA = {
 }
 
 
-def names(wheel: Path) -> set[str]:
-    with zipfile.ZipFile(wheel) as archive:
-        return set(archive.namelist())
+def test_wheel_and_sdist_have_what_git_has(built: Built) -> None:
+    tracked = {str(file.relative_to(ROOT)) for file in committed_files()}
+    metadata = f"{PACKAGE}-{built.wheel.name.split('-')[1]}.dist-info"
+    beside = ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE", "licenses/NOTICE")
+    with zipfile.ZipFile(built.wheel) as wheel:
+        names = set(wheel.namelist())
+    modules = {name for name in tracked if name.startswith(f"{PACKAGE}/")}
+    assert names == modules | {f"{metadata}/{name}" for name in beside}
+    for pattern, least in DATA.items():
+        assert sum(Path(name).match(f"{PACKAGE}/{pattern}") for name in names) >= least, pattern
+
+    with tarfile.open(built.sdist) as sdist:
+        held = {name.partition("/")[2] for name in sdist.getnames()}
+    assert held - tracked == {"PKG-INFO"}
+    assert {name.split("/")[0] for name in tracked - held} <= {".ci", ".dockerignore", ".github"}
 
 
-def tracked() -> set[str]:
-    return {str(file.relative_to(ROOT)) for file in committed_files()}
-
-
-def test_the_wheel_is_the_packages_folder_and_what_describes_it(built: Built) -> None:
-    version = built.wheel.name.split("-")[1]
-    beside = {
-        f"{PACKAGE}-{version}.dist-info/{name}"
-        for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt", "licenses/LICENSE", "licenses/NOTICE")
-    }
-    assert names(built.wheel) == {name for name in tracked() if name.startswith(f"{PACKAGE}/")} | beside
-
-
-@pytest.mark.parametrize("pattern", DATA)
-def test_the_wheel_has_what_is_read_at_run_time(built: Built, pattern: str) -> None:
-    found = [name for name in names(built.wheel) if Path(name).match(f"{PACKAGE}/{pattern}")]
-    assert len(found) >= DATA[pattern]
-
-
-def test_the_sdist_is_the_repository_without_what_its_host_reads(built: Built) -> None:
-    with tarfile.open(built.sdist) as archive:
-        held = {name.partition("/")[2] for name in archive.getnames()}
-    assert held - tracked() == {"PKG-INFO"}
-    assert {name.split("/")[0] for name in tracked() - held} <= {".ci", ".dockerignore", ".github"}
-
-
-def test_the_checkout_and_the_sdist_give_the_same_wheel(built: Built, tmp_path: Path) -> None:
+def test_checkout_and_sdist_give_same_wheel(built: Built, tmp_path: Path) -> None:
     build(ROOT, tmp_path, "--wheel")
     assert (tmp_path / built.wheel.name).read_bytes() == built.wheel.read_bytes()
 
 
-def test_an_index_would_take_both_and_show_the_readme(built: Built, tmp_path: Path) -> None:
-    said = run(sys.executable, "-m", "twine", "check", "--strict", built.sdist, built.wheel, cwd=tmp_path)
-    assert said.count("PASSED") == 2
-
-
-def test_what_the_wheel_says_of_itself(built: Built) -> None:
+def test_index_accepts_both_and_shows_metadata_and_readme(built: Built, tmp_path: Path) -> None:
+    output = run(sys.executable, "-m", "twine", "check", "--strict", built.sdist, built.wheel, cwd=tmp_path)
+    assert output.count("PASSED") == 2
     with zipfile.ZipFile(built.wheel) as archive:
         (file,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
-        said = Parser().parsestr(archive.read(file).decode())
-    assert said["Name"] == "airflow-provider-saagie"
-    assert said["License-Expression"] == "Apache-2.0"
-    assert set(said.get_all("License-File", [])) == {"LICENSE", "NOTICE"}
-    assert set(said.get_all("Provides-Extra", [])) == {"cluster", "emulator", "openlineage", "dev"}
+        text = archive.read(file).decode()
+    metadata = Parser().parsestr(text)
+    assert metadata["Name"] == "airflow-provider-saagie"
+    assert metadata["License-Expression"] == "Apache-2.0"
+    assert set(metadata.get_all("License-File", [])) == {"LICENSE", "NOTICE"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"cluster", "emulator", "openlineage", "dev"}
 
-
-def test_an_index_shows_what_it_has(built: Built) -> None:
-    with zipfile.ZipFile(built.wheel) as archive:
-        (file,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
-        said = archive.read(file).decode().partition("\n\n")[2]
-    assert said.startswith("# airflow-provider-saagie\n")
-    assert not [target for target in re.findall(r"\]\(([^)]*)\)", said) if not target.startswith("https://")]
-    assert "Picture: The DAG in Airflow, green, with the job's lines in the log of the task" in said
-    assert "the operators (`docs/operators.md`)" in said
-    assert "\n\nInto the environment of your Airflow:\n\n```console\npip install airflow-provider-saagie\n```" in said
-    assert "pip install '." not in said
+    readme = text.partition("\n\n")[2]
+    assert readme.startswith("# airflow-provider-saagie\n")
+    assert not [target for target in re.findall(r"\]\(([^)]*)\)", readme) if not target.startswith("https://")]
+    assert "Picture: The DAG in Airflow, green, with the job's lines in the log of the task" in readme
+    assert "the operators (`docs/operators.md`)" in readme
+    assert "\n\nInto the environment of your Airflow:\n\n```console\npip install airflow-provider-saagie\n```" in readme
+    assert "pip install '." not in readme

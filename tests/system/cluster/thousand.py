@@ -1,6 +1,6 @@
-"""A thousand deferred tasks, and triggerers that are killed, that are frozen past their health threshold, and wake up.
+"""A thousand deferred tasks, and triggerers that are killed, are frozen past their health threshold, and wake up.
 
-By hand: `.venv/bin/python -m tests.system.cluster.thousand`. The exit code is 1 where an instance was stopped, a task did not
+By hand: `python -m tests.system.cluster.thousand`. The exit code is 1 where an instance was stopped, a task did not
 end well, or a secret was found.
 """
 

@@ -1,6 +1,6 @@
-"""How wide the open window is: from the last look at the clock to the moment at which `runJob` is handed to the system.
+"""How wide the open window is: from the last look at the clock to the moment at which `runJob` is sent.
 
-`.venv/bin/python -m tests.system.cluster.width --times 40`. Each time is a process of its own, since the first request of a
+`.venv/bin/python -m tests.system.cluster.width --times 40`. Each time is a process of its own: the first request of a
 process is the slowest, and the first is what a task sends.
 """
 
@@ -13,9 +13,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from airflow_provider_saagie.client.saagie import SaagieClient
-from tests.support.emulator_process import running_emulator
-from tests.unit.client.conftest import settings_for
+from airflow_provider_saagie.emulator.testing import start
+from tests.support.clients import client_for
 
 ONE = """
 import http.client, sys, time
@@ -49,15 +48,14 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=40)
     times = parser.parse_args().times
     since_last_look, since_intent = [], []
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        running_emulator(Path(folder) / "data", "--simulate") as emulator,
-        SaagieClient(settings_for(emulator)) as client,
-    ):
-        job_id = client.jobs.create(
-            "Width", client.get_project_id("Demo"), technology="bash", runtime_version="debian12-bookworm",
-            command_line="true",
-        )["data"]["createJob"]["id"]  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        emulator = start(Path(folder), ("--simulate",))
+        emulator.begin(["Demo"])
+        with client_for(emulator) as client:
+            job_id = client.jobs.create(
+                "Width", client.get_project_id("Demo"), technology="bash", runtime_version="debian12-bookworm",
+                command_line="true",
+            )["data"]["createJob"]["id"]  # fmt: skip
         for _ in range(times):
             ran = subprocess.run(
                 [sys.executable, "-c", ONE, emulator.url, emulator.password, job_id],
@@ -66,6 +64,7 @@ def main() -> None:
             look, intent = ran.stdout.split()
             since_last_look.append(float(look))
             since_intent.append(float(intent))
+        emulator.stop()
     for name, found in (("from the last look", since_last_look), ("from the writing of the intent", since_intent)):
         sys.stdout.write(
             f"{name}: median {statistics.median(found):.2f} ms, largest {max(found):.2f} ms of {len(found)}\n"

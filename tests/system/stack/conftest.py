@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.chromium import browser as browser
 from tests.system.stack.saagie_side import SaagieSide, connect
 from tests.system.stack.task_run import TaskRun, task_runs
 

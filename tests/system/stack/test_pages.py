@@ -13,7 +13,7 @@ from scripts import demo
 from scripts import stack as stacks
 from scripts.airflow_settings import LOGIN
 from tests.support import airflow_pages as pages
-from tests.support.chromium import LIMIT
+from tests.support.chromium import LIMIT, chromium
 from tests.support.held_jobs import Hold
 from tests.system.stack.task_run import TaskRun
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
     from scripts.stack import Stack
 
@@ -50,9 +50,9 @@ QUICKSTART_LINES = ["Hello from Saagie!", *(f"Working: step {step} of 3" for ste
 
 
 @pytest.fixture(scope="module")
-def page(browser: Browser, stack: Stack) -> Iterator[Page]:
+def page(stack: Stack) -> Iterator[Page]:
     """A page that is logged in to Airflow."""
-    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+    with chromium() as browser, browser.new_context(viewport={"width": 1280, "height": 900}) as context:
         context.set_default_timeout(LIMIT)
         page = context.new_page()
         pages.log_in(page, stack.settings.url, LOGIN, stack.settings.password)
@@ -142,7 +142,7 @@ def test_deferred_task_shows_lines_and_then_failure(
     page: Page, stack: Stack, begin: Callable[..., TaskRun], tmp_path: Path
 ) -> None:
     first, second = Hold(tmp_path / "first"), Hold(tmp_path / "second")
-    run = begin("watched_deferred", first.code(FAILS.format(second=str(second.file))))
+    run = begin("plain_deferred", first.code(FAILS.format(second=str(second.file))))
     run.settles()
     pages.open_task(page, stack.settings.url, run.dag_id, run.run_id, "run")
     expect(page.get_by_text("[job] started")).to_be_visible()

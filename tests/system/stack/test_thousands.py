@@ -1,11 +1,10 @@
-"""Thousands of tasks wait in one triggerer of a real Airflow; Saagie is away for minutes meanwhile, or is not."""
+"""Thousands of tasks wait in one triggerer of a real Airflow; Saagie is unreachable for minutes, or is not."""
 
 from __future__ import annotations
 
 import os
 import random
 import shutil
-import signal
 import sys
 import threading
 import time
@@ -15,17 +14,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_provider_saagie.client import instances
-from airflow_provider_saagie.client.saagie import SaagieClient
 from scripts import stack as stacks
 from scripts.airflow_api import AirflowApi
 from scripts.processes import ROOT
-from tests.support.emulator_process import running_emulator, start_emulator
-from tests.unit.client.conftest import settings_for
+from tests.support.clients import client_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
+    from airflow_provider_saagie.emulator.testing import Emulator
     from scripts.stack import Stack
 
 pytestmark = [pytest.mark.by_hand, pytest.mark.timeout(7200)]
@@ -53,7 +50,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 class Health:
-    """Asks for Airflow's health every five seconds, and keeps what was not healthy.
+    """Polls Airflow's health every five seconds, and keeps what was not healthy.
 
     An API server or a scheduler that is busy with thousands of task starts on a small machine says nothing about the
     triggerer, whose health this is about.
@@ -78,11 +75,11 @@ class Health:
 
 @dataclass(frozen=True)
 class Course:
-    """What happens to those who wait.
+    """What happens while the tasks wait.
 
-    :param away: seconds for which Saagie is away as soon as all wait.
+    :param away: seconds for which Saagie refuses every request once all wait.
     :param lasts: seconds after which an instance ends by itself.
-    :param at_once: whether all are ended in the same seconds, after that.
+    :param at_once: whether all instances are ended in the same seconds.
     """
 
     away: float = 0.0
@@ -98,39 +95,31 @@ COURSES = {
 
 
 @pytest.mark.parametrize("course", COURSES.values(), ids=COURSES)
-def test_thousands_wait_in_one_triggerer_and_all_end_right(stack: Stack, tmp_path: Path, course: Course) -> None:
+def test_thousands_wait_in_one_triggerer_and_succeed(
+    stack: Stack, start_emulator: Callable[..., Emulator], course: Course
+) -> None:
     airflow, log = stack.airflow, stack.wishes.folder / "logs" / "airflow-triggerer.log"
     seen_before = log.stat().st_size
-    options = ("--simulate", "--simulate-seconds", str(course.lasts))
-    with running_emulator(tmp_path / "saagie", *options) as saagie:
-        airflow.put_connection(stacks.saagie_connection(saagie.url, saagie.password))
-        with SaagieClient(settings_for(saagie)) as client:
-            job_id = client.jobs.create(
-                "Thousands", client.get_project_id("Demo"), technology="bash", runtime_version="debian12-bookworm",
-                command_line="true",
-            )["data"]["createJob"]["id"]  # fmt: skip
+    saagie = start_emulator("--simulate", "--simulate-seconds", str(course.lasts))
+    saagie.begin(["Demo"])
+    airflow.put_connection(stacks.saagie_connection(saagie.url, saagie.password))
+    with client_for(saagie) as client:
+        job_id = client.jobs.create(
+            "Thousands", client.get_project_id("Demo"), technology="bash", runtime_version="debian12-bookworm",
+            command_line="true",
+        )["data"]["createJob"]["id"]  # fmt: skip
         airflow.wait_for_dag(DAG)
         health = Health(stack.settings.url)
         run_id = airflow.trigger(DAG, {"job_id": job_id, "tasks": MANY})
         until(lambda: count(airflow, run_id, "deferred") == MANY, "all wait", lambda: states(airflow, run_id))
-        back = saagie
         if course.away:
-            saagie.stop(signal.SIGKILL)
+            saagie.fault("outage", seconds=course.away)
             time.sleep(course.away)
-            back = start_emulator(saagie.data, *options, port=int(saagie.url.rpartition(":")[2]))
-        try:
-            with SaagieClient(settings_for(back)) as client:
-                found = client.session.run(instances.list_newer(job_id, 0))
-            assert len(found) == MANY
-            for one in random.sample(found, MANY) if course.at_once else ():
-                back.set_instance(one.id, "SUCCEEDED")
-            until(
-                lambda: airflow.run_state(DAG, run_id) in ("success", "failed"),
-                "all end",
-                lambda: states(airflow, run_id),
-            )
-        finally:
-            back.stop()
+        found = client.session.run(instances.list_newer(job_id, 0))
+    assert len(found) == MANY
+    for instance in random.sample(found, MANY) if course.at_once else ():
+        saagie.set_instance(instance.id, "SUCCEEDED")
+    until(lambda: airflow.run_state(DAG, run_id) in ("success", "failed"), "all end", lambda: states(airflow, run_id))
     with log.open() as lines:
         lines.seek(seen_before)
         told = lines.readlines()
@@ -138,12 +127,12 @@ def test_thousands_wait_in_one_triggerer_and_all_end_right(stack: Stack, tmp_pat
     say("".join(line for line in told if "Saagie watcher of" in line or line in blocked))
     assert states(airflow, run_id) == {"success": MANY}
     assert health.end() == []
-    # Where thousands end within seconds, lines that Airflow itself logs of them stop its loop (docs/operations.md).
+    # When thousands end within seconds, lines that Airflow itself logs of them stop its loop (docs/operations.md).
     assert blocked == [] or course.at_once
 
 
 def count(airflow: AirflowApi, run_id: str, state: str) -> int:
-    """Count the run tasks in a state: one request, since the machine has better to do than to list thousands."""
+    """Count the run tasks in a state: one request, which is cheaper than to list thousands."""
     path = f"dags/{DAG}/dagRuns/{run_id}/taskInstances/run/listMapped"
     return int(airflow.call("GET", path, params={"limit": 1, "state": state})["total_entries"])
 
@@ -161,7 +150,7 @@ def say(text: str) -> None:
 
 
 def until(reached: Callable[[], bool], what: str, shown: Callable[[], Any], seconds: float = 5400) -> None:
-    """Wait for something, and say each minute how far it is."""
+    """Wait for something, and report its state each minute."""
     began = told = time.monotonic()
     while not reached():
         if time.monotonic() - told > 60:

@@ -30,7 +30,7 @@ WRONG: dict[str, tuple[set[str], tuple[Any, ...]]] = {
     "flag": ({"use_previous_artifact", "is_scheduled", "versions_only_current"}, ("False", "", 2, b"x", [], object())),
     "number": (
         {"instances_limit", "versions_limit", "target_platform_id", "version_number"},
-        (True, -1, 1.5, "", "x", "٣", HUGE, LONG, b"1"),
+        (True, -1, 2**31, 1.5, "", "x", "٣", HUGE, LONG, b"1"),
     ),
     "text": (
         {"description", "category", "technology", "technology_catalog", "runtime_version", "command_line",
@@ -138,7 +138,7 @@ def test_sound_arguments_are_sent(tmp_path: Path) -> None:
     file.touch()
     sound: list[tuple[str, dict[str, Any]]] = [
         *(("run_with_callback", {"freq": 1, "timeout": timeout}) for timeout in (-1, 0, 0.5, 60, float("inf"))),
-        ("rollback", {"version_number": " 1 "}),
+        *(("rollback", {"version_number": number}) for number in (0, 2**31 - 1, " 1 ")),
         ("delete_instances_by_selector", {"exclude_instances_id": None, "include_instances_id": [ID]}),
         ("create", {
             "file": str(file), "cron_scheduling": "0 0 * * *", "schedule_timezone": "Europe/Paris",

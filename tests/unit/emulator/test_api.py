@@ -31,7 +31,7 @@ query job($id: UUID!) {
   job(id: $id) {
     id name alias description isScheduled cronScheduling scheduleTimezone scheduleStatus
     alerting { emails statusList } resources { cpu { request limit } memory { request } }
-    project { id } originalJobId
+    project { id } countJobInstance isDeletable deletableState { deletable reasons }
     versions { number isCurrent commandLine packageInfo { name downloadUrl } dockerInfo { image }
       extraTechnology { language version } creator }
     instances { number }
@@ -201,7 +201,9 @@ def test_deletions_count_finished_instances_and_spare_others(client: Client) -> 
     by_date = "mutation d($id: UUID!, $at: DateTime!) { deleteJobInstancesByDate(jobId: $id, beforeAt: $at) }"
     for moment, count in (("2000-01-01T00:00:00Z", 0), ("2100-01-01T00:00:00Z", 1)):
         assert client.data(by_date, id=job, at=moment) == {"deleteJobInstancesByDate": count}
-    assert [one["number"] for one in job_of(client, job)["instances"]] == [1]
+    left = job_of(client, job)
+    assert (left["countJobInstance"], left["isDeletable"], left["deletableState"]["deletable"]) == (1, False, False)
+    assert [one["number"] for one in left["instances"]] == [1]
     assert client.error(DELETE_JOB, id=job)["message"]
     client.set_instance(running, "FAILED")
     assert client.error(STOP, id=running)["extensions"]["classification"] == "BAD_REQUEST"

@@ -78,6 +78,7 @@ def test_options_become_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     result = run(folder, *options.split(), "--run-with", "spark = run it")
     assert result.exit_code == 0, result.output
     assert (result.stdout, "hush" in result.stderr) == ("", False)
+    assert f"http://127.0.0.1:{served[0].port}/projects/platform/3" in result.stderr
     assert served[0] == Settings(
         data=folder, password="hush", login="me", realm="r", platforms=(3, 5), token_ttl=7, port=served[0].port,
         allow_remote=("saagie.test",), upload_limit=1 << 20, runners={"spark": "run it"},

@@ -53,11 +53,11 @@ def test_files_go_with_their_versions_jobs_and_projects(client: Client) -> None:
 
 
 def test_file_stays_while_a_copy_of_the_job_needs_it(client: Client) -> None:
-    job = client.job("bash {file}", "shared")
+    job = client.job("bash {file}", "shared", name="J")
     duplicate = "mutation c($id: UUID!) { duplicateJob(originalJobId: $id) { id name originalJobId } }"
-    copy = client.data(duplicate, id=job)["duplicateJob"]
-    assert copy["originalJobId"] == job
-    assert copy["name"].startswith("Copy of ")
+    copy, second = (client.data(duplicate, id=job)["duplicateJob"] for _ in range(2))
+    assert (copy["originalJobId"], copy["name"], second["name"]) == (job, "Copy of J", "Copy of J 2")
+    client.data(DELETE_JOB, id=second["id"])
     client.data(DELETE_JOB, id=job)
     assert contents(client) == ["shared"]
     client.data(DELETE_JOB, id=copy["id"])

@@ -12,7 +12,6 @@ import pytest
 from airflow_provider_saagie.emulator.faults import KINDS
 from airflow_provider_saagie.emulator.store import instances, logs
 from airflow_provider_saagie.emulator.web.figures import TEXTS
-from tests.support.emulator_client import DELETE_JOB
 
 if TYPE_CHECKING:
     from tests.support.emulator_client import Client
@@ -128,9 +127,3 @@ def test_fault_page_shows_faults_and_mutations(pages: Pages) -> None:
     assert "createJob" in text
     assert "<script>alert" not in text
     assert list(TEXTS) == list(KINDS)
-
-
-def test_deleted_job_has_no_page(pages: Pages) -> None:
-    pages.client.data(DELETE_JOB, id=pages.job.rpartition("/")[2])
-    assert pages.job not in pages.text(pages.project)
-    pages.text(pages.job, 404)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 ID = "f5fce22d-2152-4a01-8c6a-4c2eb4808b6d"
-MEMORY = "memory://bucket/"
+MEMORY = "memory://unit@bucket/"  # a connection of its own: Airflow keeps what is attached
 UNUSABLE = {
     "empty": "",
     "object": "{}",
@@ -35,111 +35,63 @@ UNUSABLE = {
     "climbing": '{"name": "x", "versions": [{"isCurrent": true, "number": "../1"}]}',
 }
 
+# fmt: off
 WRONG: dict[Any, tuple[dict[str, Any], list[tuple[dict[str, Any], str]]]] = {
-    SaagieStopInstanceOperator: (
-        {},
-        [
-            ({}, "what to stop"),
-            ({"instance_id": ""}, "what to stop"),
-            ({"instance_id": "7"}, "UUID"),
-            ({"instance_id": ID, "job_id": ID}, "not both"),
-            ({"job_id": ID, "stop_timeout": 0}, "stop_timeout"),
-        ],
-    ),
-    SaagieDeleteJobOperator: (
-        {},
-        [
-            ({}, "name its job"),
-            ({"job_id": ID, "job_name": "too"}, "name its job"),
-            ({"job_id": "all"}, "UUID"),
-            ({"job_name": "one", "ignore_if_missing": True}, "project_name"),
-            ({"job_id": ID, "stop_timeout": "long"}, "stop_timeout"),
-        ],
-    ),
-    SaagieRollbackJobOperator: (
-        {"job_id": ID},
-        [
-            ({"version_number": "latest"}, "whole number"),
-            ({"version_number": ""}, "whole number"),
-            ({"job_id": None}, "name its job"),
-            ({"job_name": "too"}, "name its job"),
-        ],
-    ),
-    SaagiePurgeInstancesOperator: (
-        {"job_id": ID},
-        [
-            ({}, "without a criterion"),
-            ({"exclude": [ID]}, "without a criterion"),
-            ({"selector": "GOOD"}, "SUCCEEDED"),
-            ({"older_than": "2026-01-01"}, "timezone"),
-            ({"older_than": "a while"}, "a while"),
-            ({"older_than": timedelta(days=-1)}, "below 0"),
-            ({"older_than": timedelta(days=10**6)}, "older_than"),
-            ({"keep_last": -1}, "keep_last"),
-            ({"keep_last": "5"}, "keep_last"),
-            ({"keep_last": 1.5}, "keep_last"),
-            ({"include": ["x"]}, "UUID"),
-            ({"include": ID}, "a list of UUIDs"),
-        ],
-    ),
-    SaagieExportJobOperator: (
-        {"job_id": ID, "folder": "/out"},
-        [
-            ({"folder": "out"}, "relative"),
-            ({"folder": ""}, "folder"),
-            ({"folder": None}, "folder"),
-            ({"folder": "s3://bucket/out"}, "No filesystem registered for scheme s3"),
-            ({"folder": "nonsense://bucket/out"}, "can't be reached"),
-            ({"versions_limit": 0}, "versions_limit"),
-            ({"versions_limit": "all"}, "versions_limit"),
-            ({"job_id": None}, "name its job"),
-        ],
-    ),
-    SaagieImportJobOperator: (
-        {"project_id": ID, "folder": "exports"},
-        [
-            ({"folder": "nothing"}, "is no folder"),
-            ({"folder": "."}, "it holds none"),
-            ({"folder": "memory://bucket/nothing"}, "is no folder"),
-            ({"folder": ""}, "folder"),
-            ({"project_id": None}, "project_id"),
-            ({"project_name": "Demo"}, "project_id"),
-            ({"project_id": "Demo"}, "UUID"),
-            ({"if_exists": "replace"}, "if_exists"),
-            *(({"folder": f"{where}{name}"}, "job.json") for where in ("exports/", MEMORY) for name in UNUSABLE),
-            ({"folder": f"{MEMORY}two"}, "should hold the version's file alone, and no link"),
-            ({"folder": f"{MEMORY}deep"}, "should hold the version's file alone, and no folder"),
-        ],
-    ),
-    SaagieCreateOrUpgradeJobOperator: (
-        {"job_name": "nightly", "project_id": ID, "runtime_version": "3.11"},
-        [
-            ({"project_id": None}, "project_id"),
-            ({"job_name": ""}, "job_name"),
-            ({"file": "file:///no/such/file.py"}, "can't be read"),
-        ],
-    ),
-    SaagieJobInstanceSensor: (
-        {"instance_id": ID},
-        [
-            ({"instance_id": "x"}, "`instance_id` is 'x': it should be a UUID"),
-            ({"instance_id": "None"}, "its template found nothing"),
-            ({"instance_id": None}, "it gives none of them"),
-            ({"target_statuses": ["DONE"]}, "DONE"),
-            ({"target_statuses": [None]}, "`target_statuses` is None: it should be one of"),
-            ({"target_statuses": 5}, "`target_statuses` is 5: it should be a list"),
-            ({"target_statuses": []}, "target_statuses"),
-            ({"target_statuses": "SUCCEEDED"}, "it should be a list"),
-        ],
-    ),
+    SaagieStopInstanceOperator: ({}, [
+        ({}, "what to stop"), ({"instance_id": ""}, "what to stop"), ({"instance_id": "7"}, "UUID"),
+        ({"instance_id": ID, "job_id": ID}, "not both"), ({"job_id": ID, "stop_timeout": 0}, "stop_timeout"),
+    ]),
+    SaagieDeleteJobOperator: ({}, [
+        ({}, "name its job"), ({"job_id": ID, "job_name": "too"}, "name its job"), ({"job_id": "all"}, "UUID"),
+        ({"job_name": "one", "ignore_if_missing": True}, "project_name"),
+        ({"job_id": ID, "stop_timeout": "long"}, "stop_timeout"),
+    ]),
+    SaagieRollbackJobOperator: ({"job_id": ID}, [
+        ({"version_number": "latest"}, "whole number"), ({"version_number": ""}, "whole number"),
+        ({"job_id": None}, "name its job"), ({"job_name": "too"}, "name its job"),
+    ]),
+    SaagiePurgeInstancesOperator: ({"job_id": ID}, [
+        ({}, "without a criterion"), ({"exclude": [ID]}, "without a criterion"), ({"selector": "GOOD"}, "SUCCEEDED"),
+        ({"older_than": "2026-01-01"}, "timezone"), ({"older_than": "a while"}, "a while"),
+        ({"older_than": timedelta(days=-1)}, "below 0"), ({"older_than": timedelta(days=10**6)}, "older_than"),
+        ({"keep_last": -1}, "keep_last"), ({"keep_last": "5"}, "keep_last"), ({"keep_last": 1.5}, "keep_last"),
+        ({"include": ["x"]}, "UUID"), ({"include": ID}, "a list of UUIDs"),
+    ]),
+    SaagieExportJobOperator: ({"job_id": ID, "folder": "/out"}, [
+        ({"folder": "out"}, "relative"), ({"folder": ""}, "folder"), ({"folder": None}, "folder"),
+        ({"folder": "s3://bucket/out"}, "No filesystem registered for scheme s3"),
+        ({"folder": "nonsense://bucket/out"}, "can't be reached"), ({"job_id": None}, "name its job"),
+        ({"versions_limit": 0}, "versions_limit"), ({"versions_limit": "all"}, "versions_limit"),
+    ]),
+    SaagieImportJobOperator: ({"project_id": ID, "folder": "exports"}, [
+        ({"folder": "nothing"}, "is no folder"), ({"folder": f"{MEMORY}nothing"}, "is no folder"),
+        ({"folder": "."}, "it holds none"), ({"folder": ""}, "folder"), ({"if_exists": "replace"}, "if_exists"),
+        ({"project_id": None}, "project_id"), ({"project_name": "too"}, "project_id"), ({"project_id": "Demo"}, "UUID"),
+        *(({"folder": f"{where}{name}"}, "job.json") for where in ("exports/", MEMORY) for name in UNUSABLE),
+        ({"folder": f"{MEMORY}two"}, "should hold the version's file alone, and no link"),
+        ({"folder": f"{MEMORY}deep"}, "should hold the version's file alone, and no folder"),
+    ]),
+    SaagieCreateOrUpgradeJobOperator: ({"job_name": "nightly", "project_id": ID, "runtime_version": "3.11"}, [
+        ({"project_id": None}, "project_id"), ({"job_name": ""}, "job_name"),
+        ({"file": "file:///no/such/file.py"}, "can't be read"),
+    ]),
+    SaagieJobInstanceSensor: ({"instance_id": ID}, [
+        ({"instance_id": "x"}, "`instance_id` is 'x': it should be a UUID"),
+        ({"instance_id": "None"}, "its template found nothing"), ({"instance_id": None}, "it gives none of them"),
+        ({"target_statuses": [None]}, "`target_statuses` is None: it should be one of"),
+        ({"target_statuses": 5}, "`target_statuses` is 5: it should be a list"),
+        ({"target_statuses": ["DONE"]}, "DONE"), ({"target_statuses": []}, "target_statuses"),
+        ({"target_statuses": "SUCCEEDED"}, "it should be a list"),
+    ]),
 }
+# fmt: on
 
 
 @pytest.fixture
 def exports(tmp_path: Path) -> Iterator[Path]:
     """Exported folders that can't be imported, next to the DAG's file and in object storage."""
     storage = MemoryFileSystem()
-    attach("memory", fs=storage)
+    attach("memory", conn_id="unit", fs=storage)
     job = '{"name": "x", "versions": [{"isCurrent": true, "number": 1}]}'
     for name, text in {**UNUSABLE, "two": job, "deep": job}.items():
         (tmp_path / "exports" / name).mkdir(parents=True)

@@ -15,7 +15,7 @@ from airflow_provider_saagie.triggers.told import Told
 from tests.support.fake_job import JOB
 from tests.support.fake_saagie import instance
 from tests.support.fake_triggerer import Database, Triggerer
-from tests.support.recording_logger import Recorder
+from tests.support.recording_logger import RecordingLogger
 from tests.support.virtual_time import run
 
 # It is in users' databases: under another key, all event triggers would begin again.
@@ -62,7 +62,7 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
 
 
 def feed_with(told: Told | None) -> JobFeed:
-    return JobFeed(job_id=JOB, statuses=frozenset({"SUCCEEDED"}), log=Recorder(), told=told)
+    return JobFeed(job_id=JOB, statuses=frozenset({"SUCCEEDED"}), log=RecordingLogger(), told=told)
 
 
 def test_reported_ends_are_stored_once_airflow_has_them(play: Play) -> None:

@@ -7,7 +7,6 @@ import re
 import runpy
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,30 +16,21 @@ from airflow.sdk import RetryAction
 
 from airflow_provider_saagie.exceptions import SaagieInfrastructureError, SaagieInstanceKilled, SaagieOutOfMemory
 from airflow_provider_saagie.hooks.saagie import SaagieHook
-from tests.integration.airflow.operators.conftest import TaskResult, airflow_db, run_quietly  # noqa: F401 - a fixture, by its name
 from tests.integration.emulator.contract import official
 from tests.support.pages import DOCS, README, ROOT, blocks
 
 if TYPE_CHECKING:
-    from airflow.sdk import DAG
-
     from airflow_provider_saagie.emulator.testing import Emulator
+    from tests.support.dag_runs import RunDag, TaskResult
 
 HERE = Path(__file__).parent
 DAGS = HERE / "dags"
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 SHOWN_UUID = re.compile(rf"{UUID.pattern}|[0-9a-f]{{8}}-…")
 
-Run = Callable[["DAG"], dict[str, "TaskResult"]]
-
 POLLS_EACH_TEN_SECONDS = pytest.mark.long
 
 pytestmark = pytest.mark.usefixtures("saagie_connection")
-
-
-@pytest.fixture
-def run(airflow_db: None) -> Run:  # noqa: F811
-    return run_quietly
 
 
 def load(name: str) -> dict[str, Any]:
@@ -74,20 +64,20 @@ def assert_page_shows(page: Path, output: str) -> None:
         assert re.search(pattern, output), (line, output)
 
 
-def test_each_way_to_wait_runs(run: Run, saagie_emulator: Emulator) -> None:
+def test_each_way_to_wait_runs(run_dag: RunDag, emulator: Emulator) -> None:
     make_job()
-    results = run(load("waits")["nightly"].dag)
+    results = run_dag(load("waits")["nightly"].dag)
     assert states(results) == dict.fromkeys(("nightly", "alone", "start_only", "theirs"), "success")
-    assert len(saagie_emulator.jobs()["Load orders"].instances) == 3
+    assert len(emulator.jobs()["Load orders"].instances) == 3
     assert results["theirs"].xcoms["return_value"] == results["start_only"].xcoms["return_value"]
 
 
 def test_fault_of_job_is_reported_and_not_retried(
-    run: Run, saagie_emulator: Emulator, capfd: pytest.CaptureFixture[str]
+    run_dag: RunDag, emulator: Emulator, capfd: pytest.CaptureFixture[str]
 ) -> None:
     make_job("broken")
-    assert states(run(load("failures")["broken"].dag)) == {"broken": "failed"}
-    (instance,) = saagie_emulator.jobs()["Load orders"].instances
+    assert states(run_dag(load("failures")["broken"].dag)) == {"broken": "failed"}
+    (instance,) = emulator.jobs()["Load orders"].instances
     output = "".join(capfd.readouterr())
     assert f"SaagieJobFailed: FAILED GENERIC_ERROR exit code 3 {instance.url}" in output
     assert_page_shows(DOCS / "guides" / "failures.md", output)
@@ -104,53 +94,53 @@ def test_retry_policy_depends_on_fault() -> None:
         assert (decided.action, decided.retry_delay) == (action, delay), error
 
 
-def test_readme_shows_real_message(run: Run, capfd: pytest.CaptureFixture[str]) -> None:
+def test_readme_shows_real_message(run_dag: RunDag, capfd: pytest.CaptureFixture[str]) -> None:
     example = runpy.run_path(str(ROOT / "example_dags" / "saagie_failure.py"), run_name="failure")
-    assert states(run(example["run_failing_job"].dag))["run_failing_job"] == "failed"
+    assert states(run_dag(example["run_failing_job"].dag))["run_failing_job"] == "failed"
     assert_page_shows(README, "".join(capfd.readouterr()))
 
 
-def test_purge_of_all_jobs_keeps_young_instances(run: Run, saagie_emulator: Emulator) -> None:
+def test_purge_of_all_jobs_keeps_young_instances(run_dag: RunDag, emulator: Emulator) -> None:
     job_id = make_job()
     for _ in range(2):
-        saagie_emulator.set_instance(SaagieHook().jobs.run(job_id)["runJob"]["id"], "SUCCEEDED")
-    assert set(states(run(load("purge_all")["purge"].dag)).values()) == {"success"}
-    assert len(saagie_emulator.jobs()["Load orders"].instances) == 2
+        emulator.set_instance(SaagieHook().jobs.run(job_id)["runJob"]["id"], "SUCCEEDED")
+    assert set(states(run_dag(load("purge_all")["purge"].dag)).values()) == {"success"}
+    assert len(emulator.jobs()["Load orders"].instances) == 2
 
 
 @pytest.mark.parametrize("name", [pytest.param("blocking", marks=POLLS_EACH_TEN_SECONDS), "deferred"])
-def test_dag_before_and_after_move_runs_job(name: str, run: Run, saagie_emulator: Emulator) -> None:
+def test_dag_before_and_after_move_runs_job(name: str, run_dag: RunDag, emulator: Emulator) -> None:
     make_job()
-    assert states(run(load("moved")[name])) == {"load_orders": "success"}
-    (instance,) = saagie_emulator.jobs()["Load orders"].instances
+    assert states(run_dag(load("moved")[name])) == {"load_orders": "success"}
+    (instance,) = emulator.jobs()["Load orders"].instances
     assert instance.status == "SUCCEEDED"
 
 
 def test_dag_before_and_after_move_deploys_job(
-    run: Run, saagie_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+    run_dag: RunDag, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(DAGS)
     moved = load("moved")
     for name, versions in (("deployment", 1), ("deployment", 2), ("deployed", 2)):
-        assert states(run(moved[name])) == {"deploy": "success"}
-        assert len(saagie_emulator.jobs()["Load orders"].versions) == versions
+        assert states(run_dag(moved[name])) == {"deploy": "success"}
+        assert len(emulator.jobs()["Load orders"].versions) == versions
 
 
 @POLLS_EACH_TEN_SECONDS
-def test_script_before_move_runs_job(saagie_emulator: Emulator) -> None:
+def test_script_before_move_runs_job(emulator: Emulator) -> None:
     official.need_official_client()
     make_job()
-    environment = {"SAAGIE_URL": saagie_emulator.url, "SAAGIE_PASSWORD": saagie_emulator.password}
+    environment = {"SAAGIE_URL": emulator.url, "SAAGIE_PASSWORD": emulator.password}
     run_script([*official.PYTHON, HERE / "saagieapi_script.py"], environment)
-    (instance,) = saagie_emulator.jobs()["Load orders"].instances
+    (instance,) = emulator.jobs()["Load orders"].instances
     assert instance.status == "SUCCEEDED"
 
 
-def test_ci_deploys_without_running_airflow(saagie_emulator: Emulator, tmp_path: Path) -> None:
+def test_ci_deploys_without_running_airflow(emulator: Emulator, tmp_path: Path) -> None:
     make_job()
-    connection = {"AIRFLOW_CONN_SAAGIE_DEFAULT": saagie_emulator.connection(), "COMMIT": "commit 2"}
+    connection = {"AIRFLOW_CONN_SAAGIE_DEFAULT": emulator.connection(), "COMMIT": "commit 2"}
     run_script([sys.executable, HERE / "deploy_jobs.py"], {"AIRFLOW_HOME": str(tmp_path), **connection})
-    assert len(saagie_emulator.jobs()["Load orders"].versions) == 2
+    assert len(emulator.jobs()["Load orders"].versions) == 2
 
 
 def run_script(command: list[str | Path], environment: dict[str, str]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk import chain
 
+from airflow_provider_saagie.client.versions import read_versions
 from airflow_provider_saagie.links.saagie import URL_XCOM_KEY
 from airflow_provider_saagie.operators.saagie import (
     SaagieCreateOrUpgradeJobOperator,
@@ -48,36 +49,34 @@ def test_mapped_tasks_do_their_work_and_have_links(
     run_dag: Any, new_dag: Callable[[], DAG], tmp_path: Path, emulator: Emulator
 ) -> None:
     (tmp_path / "job.py").write_text("print(1)")
+
+    def mapped(kind: Any, task_id: str, over: dict[str, Any], **options: Any) -> Any:
+        return kind.partial(task_id=task_id, **options).expand(**over)
+
+    new = {"project_name": "{{ 'Demo' }}", "file": "job.py", "runtime_version": "3.11", "command_line": "python {file}"}
+    resources = {"memory": {"limit": 1.0}}
     quiet = {"do_xcom_push": False}
+    folder = f"{tmp_path}/{{{{ dag.dag_id }}}}"
     with new_dag() as dag:
-        deploy = SaagieCreateOrUpgradeJobOperator.partial(
-            task_id="deploy",
-            project_name="{{ 'Demo' }}",
-            file="job.py",
-            runtime_version="3.11",
-            command_line="python {file}",
-            resources={"memory": {"limit": 1.0}},
-        ).expand(job_name=["a", "b"])
-        run = SaagieRunJobOperator.partial(task_id="run", deferrable=True, poll_interval=1).expand(job_id=deploy.output)
-        wait = SaagieJobInstanceSensor.partial(task_id="wait", deferrable=True).expand(instance_id=run.output)
-        export = SaagieExportJobOperator.partial(
-            task_id="export", folder=f"{tmp_path}/{{{{ dag.dag_id }}}}", versions_only_current=True
-        ).expand(job_id=deploy.output)
-        copy = SaagieImportJobOperator.partial(
-            task_id="copy", project_name="Demo", job_name="copy {{ ti.map_index }}"
-        ).expand(folder=export.output)
-        stop = SaagieStopInstanceOperator.partial(task_id="stop", **quiet).expand(instance_id=run.output)
-        back = SaagieRollbackJobOperator.partial(task_id="back", version_number="{{ 3 - 2 }}", **quiet).expand(
-            job_id=deploy.output
+        deploy = mapped(
+            SaagieCreateOrUpgradeJobOperator, "deploy", {"job_name": ["a", "b"]}, **new, resources=resources
         )
-        purge = SaagiePurgeInstancesOperator.partial(task_id="purge", selector="{{ 'ALL' }}", **quiet).expand(
-            job_id=deploy.output
+        job = {"job_id": deploy.output}
+        run = mapped(SaagieRunJobOperator, "run", job, deferrable=True, poll_interval=1)
+        instance = {"instance_id": run.output}
+        export = mapped(SaagieExportJobOperator, "export", job, folder=folder, versions_only_current=True)
+        copy_of = {"project_name": "Demo", "job_name": "copy {{ ti.map_index }}"}
+        copy = mapped(SaagieImportJobOperator, "copy", {"folder": export.output}, **copy_of)
+        chain(
+            mapped(SaagieJobInstanceSensor, "wait", instance, deferrable=True),
+            export,
+            copy,
+            mapped(SaagieStopInstanceOperator, "stop", instance, **quiet),
+            mapped(SaagieRollbackJobOperator, "back", job, version_number="{{ 3 - 2 }}", **quiet),
+            mapped(SaagiePurgeInstancesOperator, "purge", job, selector="{{ 'ALL' }}", **quiet),
+            mapped(SaagieDeleteJobOperator, "delete", {"job_id": copy.output}, **quiet),
+            mapped(SaagieRunJobOperator, "start", job, wait_for_completion=False, **quiet),
         )
-        delete = SaagieDeleteJobOperator.partial(task_id="delete", **quiet).expand(job_id=copy.output)
-        start = SaagieRunJobOperator.partial(task_id="start", wait_for_completion=False, **quiet).expand(
-            job_id=deploy.output
-        )
-        chain(wait, export, copy, stop, back, purge, delete, start)
     ended = run_dag(dag)
     assert {result.state for result in ended.values()} == {"success"}
     assert len(ended) == 10
@@ -158,7 +157,9 @@ def test_retry_continues_previous_try(
     assert [fault["struck"] for fault in emulator.faults()] == [1] * 6
     assert {task: result.state for task, result in ended.items()} == dict.fromkeys(ended, "success")
     assert (ended["back"].xcoms["return_value"], ended["back"].xcoms["changed"]) == (2, False)
-    assert ended["delete"].xcoms["return_value"] is True
+    assert (ended["delete"].xcoms["return_value"], ended["delete"].xcoms["job_id"]) == (True, old)
+    assert client.session.run(read_versions(back)).current == 2
+    assert [r["operation"] for r in emulator.requests()].count("createJob") == 3, "two jobs of the test, one import"
     assert (ended["load"].xcoms["return_value"], ended["load"].xcoms["created"]) == (emulator.jobs()["old"].id, True)
 
 

@@ -76,7 +76,6 @@ def test_refused_deletion_is_an_error(make_job: Any, emulator: Emulator) -> None
 
 
 def test_retry_deletes_only_job_that_it_names(make_job: Any, emulator: Emulator) -> None:
-    """The first try deletes the job, its answer is lost, and the look for the job fails."""
     task = SaagieDeleteJobOperator(task_id="delete", job_name="old", project_name="Demo")
     job_id = make_job("print(1)", job_name="old")
     emulator.fault("drop", "deleteJob")
@@ -87,9 +86,9 @@ def test_retry_deletes_only_job_that_it_names(make_job: Any, emulator: Emulator)
     run.execute()
     assert (run.error, run.result, run.xcoms["job_id"]) == (None, True, job_id)
     assert job_ids(emulator) == [other]
+    run = TaskRun(task)
     emulator.fault("error", "deleteJob", message="Not today")
-    task.job_id, task.job_name, task.project_name = make_job("print(1)"), None, None
     assert "Not today" in str(run.execute().error)
-    kept, task.job_id = task.job_id, other  # the DAG was edited between two tries
-    assert run.execute().xcoms["job_id"] == other
-    assert job_ids(emulator) == [kept]
+    task.job_id, task.job_name, task.project_name = make_job("print(1)"), None, None  # the DAG was edited
+    assert run.execute().xcoms["job_id"] == task.job_id
+    assert job_ids(emulator) == [other]

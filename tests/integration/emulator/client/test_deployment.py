@@ -61,7 +61,7 @@ def test_upgrade_keeps_what_is_not_given(run: Run, project_id: str, change: Chan
         ),
         ({"use_previous_artifact": False}, {"file": None}),
     ):
-        run(deployment.upgrade(job_id, JobChange(**given)))  # type: ignore[arg-type]
+        run(deployment.upgrade(job_id, JobChange(**given)))
         before |= expected  # the next version starts from this one
         assert read_version() == before, given
 
@@ -152,11 +152,10 @@ def test_job_moves_within_a_platform_and_to_another(start_emulator: Callable[...
                 client.jobs.get_info(gone)
         after = far_client.jobs.get_info(moved_again)["job"]
         for field in ("name", "description", "category", "technology", "resources", "isScheduled"):
-            assert after[field] == before[field], field  # type: ignore[literal-required]
+            assert after[field] == before[field], field
         kept = ("number", "runtimeVersion", "commandLine", "releaseNote", "isCurrent")
         assert [[version[field] for field in kept] for version in after["versions"]] == [  # type: ignore[literal-required]
-            [version[field] for field in kept]
-            for version in before["versions"]  # type: ignore[literal-required]
+            [version[field] for field in kept] for version in before["versions"]
         ]
         for version in after["versions"]:
             assert version["packageInfo"]

@@ -282,6 +282,7 @@ def shown(answer: Any, part: str) -> Any:
     return part_of(answer, part)
 
 
+@pytest.mark.long  # ten seconds: in some of these cases the official client waits in vain
 def test_differences_are_those_of_the_table(sides: tuple[Official, Ours]) -> None:
     """The official client hides errors, prints, exits, waits for ever or loses values in these cases."""
     steps = [one.step if isinstance(one, Difference) else one for one in SCRIPT]
