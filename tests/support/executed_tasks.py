@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_saagie.operators.inline import run_inline
@@ -69,6 +70,7 @@ class TaskRun:
     """
 
     def __init__(self, task: Any, *, age: float = 0.0, dag_file: Path | None = None) -> None:
+        reset_secrets_masker()  # it is compiled anew for each token, and grows with each login of this process
         start = datetime.now(UTC) - timedelta(seconds=age)
         self._new_task = copy(task)  # each process of a task begins with such a one
         self.task = task

@@ -5,23 +5,18 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from tests.integration.airflow.operators.conftest import airflow_db, run_dag  # noqa: F401 - fixtures
 from tests.support.pages import README, ROOT, blocks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     import pytest
-    from airflow.sdk import DAG
 
-    from tests.integration.airflow.operators.conftest import TaskResult
+    from tests.support.dag_runs import RunDag
 
 
 def test_readme_dag_deploys_and_runs_the_job(
-    tmp_path: Path,
-    run_dag: Callable[[DAG], dict[str, TaskResult]],  # noqa: F811 - the fixture
-    capfd: pytest.CaptureFixture[str],
+    tmp_path: Path, run_dag: RunDag, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (code,) = [code for code in blocks(README, "python") if "with DAG(" in code]
     file = tmp_path / "readme_dag.py"
@@ -31,5 +26,6 @@ def test_readme_dag_deploys_and_runs_the_job(
     exec(compile(code, str(file), "exec"), names)  # the user's own file
     dag = names["run"].dag
     dag.fileloc, dag.relative_fileloc = str(file), file.name
-    assert {task_id: result.state for task_id, result in run_dag(dag).items()} == dict.fromkeys(dag.task_ids, "success")
+    results = run_dag(dag)
+    assert {task_id: result.state for task_id, result in results.items()} == dict.fromkeys(dag.task_ids, "success")
     assert "[job] Hello from Saagie!" in "".join(capfd.readouterr())

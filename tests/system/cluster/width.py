@@ -1,6 +1,6 @@
 """How wide the open window is: from the last look at the clock to the moment at which `runJob` is sent.
 
-`.venv/bin/python -m tests.system.cluster.width --times 40`. Each time is a process of its own, since the first request of a
+`.venv/bin/python -m tests.system.cluster.width --times 40`. Each time is a process of its own: the first request of a
 process is the slowest, and the first is what a task sends.
 """
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 SLEEPS = "import time\nprint('started', flush=True)\ntime.sleep(3600)\n"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TaskRun:
     """The run. Its DAG's id ends with how its task waits: `_deferred` or `_running`."""
 
@@ -31,6 +31,9 @@ class TaskRun:
     run_id: str
     job_id: str
     task_id: str = "run"
+
+    def __repr__(self) -> str:
+        return f"{self.dag_id} {self.run_id}"
 
     @property
     def airflow(self) -> AirflowApi:

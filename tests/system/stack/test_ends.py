@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
-TIMEOUT = 25.0  # seconds, as in dags/end_dags.py
+TIMEOUT = 25.0  # seconds, as in dags/run_dags.py
 WAYS = ("deferred", "running")
 
 
 def test_end_of_instance_decides_state_and_retry(begin: Callable[[str], TaskRun]) -> None:
     """A user stops one in Saagie, Saagie evicts one and skips one, a worker is drained."""
-    runs = {(how, way): begin(f"ends_{way}") for way in WAYS for how in ("stopped", "evicted", "skipped")}
-    drained = begin("ends_running")
+    runs = {(how, way): begin(f"retried_{way}") for way in WAYS for how in ("stopped", "evicted", "skipped")}
+    drained = begin("retried_running")
     first = {key: run.settles() for key, run in runs.items()}
     first_drained = drained.settles()
 
@@ -73,7 +73,8 @@ def check_deadline(run: TaskRun, *messages: str) -> None:
     (instance,) = run.instances()
     wait_until(lambda: run.saagie.status(instance.id) == "KILLED")
     wait_until(lambda: not processes_of(instance.id))
-    assert len(run.saagie.stops(instance.id)) == 1, run
+    # Airflow's alarm may interrupt the first request, which is then repeated.
+    assert len(run.saagie.stops(instance.id)) in ((1, 2) if run.dag_id == "limited_running" else (1,)), run
     lines = run.airflow.log(run.dag_id, run.run_id, "run")
     events = ("Trigger fired event", "Task failed with exception")  # by whichever comes first, the deadline was noticed
     noticed = next(line["timestamp"] for line in lines if line["event"] in events)

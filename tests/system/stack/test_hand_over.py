@@ -12,51 +12,37 @@ from tests.system.stack.saagie_side import wait_until
 from tests.system.stack.triggerers import own_triggerer, second_triggerer, suspended
 
 if TYPE_CHECKING:
-    from scripts.airflow_api import AirflowApi
+    from collections.abc import Callable
+
     from scripts.stack import Stack
-    from tests.system.stack.saagie_side import SaagieSide
+    from tests.system.stack.task_run import TaskRun
 
-DAG, TASK = "hand_over", "run"
 LOST_AFTER = 8  # seconds without a heartbeat (one comes every 5 s) until the other triggerer takes over; 30 by default
-
-
-def triggerers(airflow: AirflowApi) -> int:
-    """Count the triggerers that are alive."""
-    found = airflow.call("GET", "jobs", params={"job_type": "TriggererJob", "job_state": "running", "is_alive": True})
-    return len(found["jobs"])
-
-
-def waits_in(airflow: AirflowApi, run_id: str) -> int | None:
-    """Return which triggerer the task waits in."""
-    job = airflow.task(DAG, run_id, TASK)["triggerer_job"]
-    return job["id"] if job else None
+ALIVE = {"job_type": "TriggererJob", "job_state": "running", "is_alive": True}
 
 
 @pytest.mark.by_hand
 @pytest.mark.timeout(1200)
-def test_lost_and_returning_triggerer_leaves_instance(stack: Stack, airflow: AirflowApi, saagie: SaagieSide):
-    airflow.wait_for_dag(DAG)
-    run_id = airflow.trigger(DAG)
-    airflow.wait_for_state(DAG, run_id, TASK, "deferred")
+def test_lost_and_returning_triggerer_leaves_instance(stack: Stack, begin: Callable[..., TaskRun]) -> None:
+    run = begin("plain_deferred")
+    instance_id = run.settles()
     deferred = time.monotonic()
-    instance_id = airflow.xcom(DAG, run_id, TASK, "instance_url").rpartition("/")[2]
 
-    def log_says(text: str) -> bool:
-        return text in airflow.log_text(DAG, run_id, TASK)
+    def triggerer() -> int | None:
+        job = run.task["triggerer_job"]
+        return job["id"] if job else None
 
-    wait_until(lambda: log_says("[job] Going to sleep"))
-    first = waits_in(airflow, run_id)
+    first = triggerer()
     with second_triggerer(stack, LOST_AFTER):
-        wait_until(lambda: triggerers(airflow) == 2)
+        wait_until(lambda: len(stack.airflow.call("GET", "jobs", params=ALIVE)["jobs"]) == 2)
         time.sleep(max(0, deferred + USUAL_START_LAG + 1 - time.monotonic()))  # earlier it would not look like a loss
         with suspended(own_triggerer(stack)):
-            wait_until(lambda: waits_in(airflow, run_id) not in (first, None))
-            wait_until(lambda: log_says("Another triggerer"))
+            wait_until(lambda: triggerer() not in (first, None))
+            wait_until(lambda: "Another triggerer" in run.log())
         # Airflow has the returning triggerer kill what it no longer has: apache/airflow#73454.
-        wait_until(lambda: log_says("is still deferred"))
-    wait_until(lambda: waits_in(airflow, run_id) == first)
+        wait_until(lambda: "is still deferred" in run.log())
+    wait_until(lambda: triggerer() == first)
 
-    assert not saagie.stops(instance_id)
-    assert saagie.status(instance_id) == "RUNNING"
-    saagie.end(instance_id, "SUCCEEDED")
-    assert airflow.wait_for_run(DAG, run_id) == "success"
+    assert not run.saagie.stops(instance_id)
+    assert run.saagie.status(instance_id) == "RUNNING"
+    run.succeeds(instance_id)

@@ -142,7 +142,7 @@ def test_deferred_task_shows_lines_and_then_failure(
     page: Page, stack: Stack, begin: Callable[..., TaskRun], tmp_path: Path
 ) -> None:
     first, second = Hold(tmp_path / "first"), Hold(tmp_path / "second")
-    run = begin("watched_deferred", first.code(FAILS.format(second=str(second.file))))
+    run = begin("plain_deferred", first.code(FAILS.format(second=str(second.file))))
     run.settles()
     pages.open_task(page, stack.settings.url, run.dag_id, run.run_id, "run")
     expect(page.get_by_text("[job] started")).to_be_visible()

@@ -18,7 +18,7 @@ from airflow_provider_saagie.triggers.told import Told
 from airflow_provider_saagie.triggers.waiter import Ended, Failed, Waiter
 from tests.support.fake_job import JOB
 from tests.support.fake_saagie import PROJECT, instance, row
-from tests.support.recording_logger import Recorder
+from tests.support.recording_logger import RecordingLogger
 from tests.support.virtual_time import run
 from tests.unit.triggers.test_rounds import SETTINGS
 
@@ -56,7 +56,7 @@ class Feed(JobFeed):
     async def lines(self) -> list[str]:
         if self.newest_line:
             await asyncio.wait({self.newest_line})
-        assert isinstance(self.log, Recorder)
+        assert isinstance(self.log, RecordingLogger)
         return self.log.lines
 
     async def numbers(self) -> list[int | None]:
@@ -65,7 +65,7 @@ class Feed(JobFeed):
 
 def feed(told: Told | None = None, **more: Any) -> Feed:
     given = {"statuses": frozenset({"SUCCEEDED"}), "poll_interval": INTERVAL, "teller": Teller(), **more}
-    return Feed(job_id=JOB, told=told, log=Recorder(), **given)
+    return Feed(job_id=JOB, told=told, log=RecordingLogger(), **given)
 
 
 def open_feed(*numbers: int) -> tuple[Feed, list[Waiter], Told]:

@@ -1,11 +1,10 @@
-"""The instance trigger apart from its waiting: its arguments, its event, and what it does if its task is ended."""
+"""The instance trigger apart from its waiting: its arguments, its event, and what it does if its task ended."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections.abc import Callable
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -19,9 +18,9 @@ from packaging.version import Version
 from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.triggers.events import InstanceEvent
 from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
-from tests.support.fake_saagie import SmallSaagie, connection, instance, row, small_saagie
-from tests.support.recording_logger import Recorder
-from tests.support.virtual_time import run
+from tests.support.fake_saagie import ends_at, fails, instance, row
+from tests.support.recording_logger import BlockedLogger, RecordingLogger
+from tests.support.watcher_scenario import Scenario
 
 # `make test-bounds` runs these on older versions too.
 HAS_KILLS = pytest.mark.skipif(
@@ -104,16 +103,65 @@ class TaskInstance:
 
 
 class Recorded(SaagieJobInstanceTrigger):
-    """A trigger of a task, with a log that tests read."""
+    """A trigger with a log that tests read."""
 
-    recorder = Recorder()
+    recorder: RecordingLogger
 
     @property
-    def log(self) -> Recorder:  # type: ignore[override]
+    def log(self) -> RecordingLogger:  # type: ignore[override]
         return self.recorder
 
 
-Kill = Callable[..., tuple[SmallSaagie, Recorded]]
+def make_trigger(s: Scenario, instance_id: str, log: RecordingLogger | None = None, **more: Any) -> Recorded:
+    trigger = Recorded(saagie_conn_id=s.conn_id, instance_id=instance_id, **more)
+    trigger.recorder = log or RecordingLogger()
+    return trigger
+
+
+async def event_of(trigger: Recorded) -> InstanceEvent:
+    (event,) = [event async for event in trigger.run()]
+    return InstanceEvent.from_event(json.loads(json.dumps(event.payload)))
+
+
+async def test_event_says_how_the_waiting_ended(scenario: Scenario) -> None:
+    s = scenario
+    rows = {instance(1): row("SUCCEEDED", endTime="then"), instance(2): row("FAILED"), instance(4): row("RUNNING")}
+    s.saagie.get_instance = lambda instance_id, _: rows.get(instance_id)
+    limit = {"deadline": time.time() + 100, "deadline_kind": "execution_timeout"}
+    triggers = (
+        make_trigger(s, instance(1), owned=True),
+        make_trigger(s, instance(2)),
+        make_trigger(s, instance(3)),
+        make_trigger(s, instance(4), **limit),
+        make_trigger(s, "{{ no id }}"),
+    )
+    events = await asyncio.gather(*map(event_of, triggers))
+    assert [(e.status, e.instance_status, e.error_kind, e.deadline_kind, e.end_time) for e in events] == [
+        ("success", "SUCCEEDED", None, None, "then"),
+        ("error", "FAILED", None, None, None),
+        ("error", None, "gone", None, None),
+        ("timeout", "RUNNING", None, "execution_timeout", None),
+        ("error", None, "api", None, None),
+    ]
+    assert s.saagie.now() < 101
+    assert [(e.instance_id, e.owned) for e in events[:2]] == [(instance(1), True), (instance(2), False)]
+    assert "UUID" in events[4].message
+    s.saagie.intercept = fails(503)
+    event = await event_of(make_trigger(s, instance(4), **limit))
+    assert (event.status, event.instance_status) == ("timeout", None)
+    assert "Saagie could not be asked once more" in event.message
+
+
+async def test_deferred_task_waits_for_the_scheduler(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler must have heard of the deferral before the event, by the next heartbeat and three seconds."""
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "2")
+    scenario.saagie.get_instance = ends_at(0)
+    for has_task, deferred_ago, delay in ((False, -1000, 0), (True, -1000, 5), (True, 1000, 0)):
+        trigger = make_trigger(scenario, instance(1), deferred_at=time.time() - deferred_ago)
+        trigger.task_instance = TaskInstance() if has_task else None
+        began = scenario.saagie.now()
+        assert (await event_of(trigger)).status == "success"
+        assert delay <= scenario.saagie.now() - began < delay + 1, (has_task, deferred_ago)
 
 
 async def run_until_killed(trigger: Recorded) -> None:
@@ -137,38 +185,19 @@ async def run_until_killed(trigger: Recorded) -> None:
         await asyncio.wait({task}, timeout=1)
 
 
-@pytest.fixture
-def kill(monkeypatch: pytest.MonkeyPatch) -> Kill:
-    """A function that ends the task of a trigger and returns Saagie and the trigger.
+async def kill(
+    s: Scenario, supervisor: Supervisor, *, is_running: bool = True, map_index: int = -1, **more: Any
+) -> list[str]:
+    """End the task of a trigger and return the trigger's log.
 
-    With `is_running=False` only `on_kill` runs, as for a trigger that another triggerer has taken over. `saagie` are
-    attributes of Saagie, `more` are arguments of the trigger.
+    :param is_running: whether the trigger runs; if not, only `on_kill` does, as after a takeover by another triggerer.
     """
-
-    def kill(
-        supervisor: Supervisor,
-        *,
-        is_running: bool = True,
-        map_index: int = -1,
-        log: Recorder | None = None,
-        saagie: dict[str, Any] | None = None,
-        **more: Any,
-    ) -> tuple[SmallSaagie, Recorded]:
-        async def scene() -> tuple[SmallSaagie, Recorded]:
-            async with small_saagie() as server:
-                for name, value in (saagie or {}).items():
-                    setattr(server, name, value)
-                monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
-                conn_id = connection(server.url, monkeypatch)
-                trigger = Recorded(saagie_conn_id=conn_id, instance_id=instance(1), **{"owned": True, **more})
-                trigger.recorder, trigger.task_instance = log or Recorder(), TaskInstance(map_index=map_index)
-                await (run_until_killed(trigger) if is_running else trigger.on_kill())
-                await asyncio.sleep(60)  # virtual, until the stop has ended
-                return server, trigger
-
-        return run(scene())
-
-    return kill
+    s.monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    trigger = make_trigger(s, instance(1), **{"owned": True, **more})
+    trigger.task_instance = TaskInstance(map_index=map_index)
+    await (run_until_killed(trigger) if is_running else trigger.on_kill())
+    await asyncio.sleep(60)  # until the stop has ended
+    return trigger.log.lines
 
 
 @HAS_KILLS
@@ -182,12 +211,13 @@ def kill(monkeypatch: pytest.MonkeyPatch) -> Kill:
         ("running", "is running: it was cleared, or resumed elsewhere"),
     ],
 )
-def test_owned_instance_is_stopped_if_a_user_ends_the_task(kill: Kill, state: str | None, words: str) -> None:
+async def test_owned_instance_is_stopped_if_its_task_ended(scenario: Scenario, state: str | None, words: str) -> None:
     """The stop continues after the second that Airflow gives `on_kill`."""
-    saagie, trigger = kill(Supervisor(state, seconds=0.5), saagie={"stop_seconds": 2.0})
-    assert saagie.stopped == [instance(1)]
-    assert trigger.log.lines[0].endswith(f"because the task {words}.")
-    assert trigger.log.lines[1:] == ["Saagie was asked to stop it."]
+    scenario.saagie.stop_seconds = 2.0
+    why, stopped = await kill(scenario, Supervisor(state, seconds=0.5))
+    assert scenario.saagie.stopped == [instance(1)]
+    assert why.endswith(f"because the task {words}.")
+    assert stopped == "Saagie was asked to stop it."
 
 
 @HAS_KILLS
@@ -202,55 +232,43 @@ def test_owned_instance_is_stopped_if_a_user_ends_the_task(kill: Kill, state: st
         ("failed", {"stop_on_kill": False}, None),
     ],
 )
-def test_instance_is_left_if_its_stop_is_not_wanted(
-    kill: Kill, state: str | Exception, more: dict[str, Any], words: str | None
+async def test_instance_is_left_if_its_stop_is_not_wanted(
+    scenario: Scenario, state: str | Exception, more: dict[str, Any], words: str | None
 ) -> None:
-    saagie, trigger = kill(supervisor := Supervisor(state), **more)
-    assert saagie.stopped == []
+    supervisor = Supervisor(state)
+    lines = await kill(scenario, supervisor, **more)
+    assert scenario.saagie.stopped == []
     requests = [message for message in supervisor.requests if isinstance(message, GetTaskStates)]
     if words is None:
-        assert (trigger.log.lines, requests) == ([], [])
+        assert (lines, requests) == ([], [])
     else:
-        assert words in trigger.log.lines[0]
+        assert words in lines[0]
         assert [request.map_index for request in requests] == [more.get("map_index")]
 
 
 @HAS_KILLS
-def test_ended_instance_is_not_stopped(kill: Kill) -> None:
+async def test_ended_instance_is_not_stopped(scenario: Scenario) -> None:
     """Another triggerer has seen the end; Airflow tells this one late that the trigger is no longer its own."""
-    has_ended = {"tell": lambda *_: row("SUCCEEDED")}
+    scenario.saagie.get_instance = ends_at(0)
     for state in ("scheduled", "success"):
-        saagie, trigger = kill(Supervisor(state), saagie=has_ended, is_running=False)
-        assert saagie.stopped == [], state
-        assert trigger.log.lines[1:] == ["It has ended already: there is nothing to stop."], state
+        lines = await kill(scenario, Supervisor(state), is_running=False)
+        assert lines[1:] == ["It has ended already: there is nothing to stop."], state
+    assert scenario.saagie.stopped == []
 
 
 @HAS_KILLS
-def test_instance_of_unknown_status_is_stopped(kill: Kill) -> None:
-    is_missing = {"tell": lambda *_: None}
-    hangs = {"latency": 5.0}  # longer than the poll before the stop may take, shorter than the stop
-    for behaviour in (is_missing, hangs):
-        saagie, _ = kill(Supervisor("failed"), saagie=behaviour, is_running=False)
-        assert saagie.stopped == [instance(1)], behaviour
-
-
-class BlockedLog(Recorder):
-    """A log that takes no line until it is released."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.release = threading.Event()
-        self.timed_out = False
-
-    def handle(self, record: Any) -> None:
-        self.timed_out |= not self.release.wait(30)
-        super().handle(record)
+async def test_instance_of_unknown_status_is_stopped(scenario: Scenario) -> None:
+    scenario.saagie.get_instance = lambda *_: None
+    for latency in (0.0, 5.0):  # longer than the poll before the stop may take, shorter than the stop
+        scenario.saagie.latency = latency
+        await kill(scenario, Supervisor("failed"), is_running=False)
+    assert scenario.saagie.stopped == [instance(1)] * 2
 
 
 @HAS_KILLS
-def test_blocked_log_does_not_delay_the_stop(kill: Kill) -> None:
-    log = BlockedLog()
-    refuse = {"refuse": lambda asked: log.release.set() if asked.operation == "stopJobInstance" else None}
-    saagie, _ = kill(Supervisor("failed"), saagie=refuse, is_running=False, log=log)
-    assert saagie.stopped == [instance(1)]
-    assert (log.timed_out, log.lines[1:]) == (False, ["Saagie was asked to stop it."])
+async def test_blocked_log_does_not_delay_the_stop(scenario: Scenario) -> None:
+    log = BlockedLogger()
+    scenario.saagie.intercept = lambda request: log.go_on.set() if request.operation == "stopJobInstance" else None
+    lines = await kill(scenario, Supervisor("failed"), is_running=False, log=log)
+    assert scenario.saagie.stopped == [instance(1)]
+    assert lines[1:] == ["Saagie was asked to stop it."]

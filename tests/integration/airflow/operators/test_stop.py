@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider_saagie.operators.saagie import SaagiePurgeInstancesOperator, SaagieStopInstanceOperator
 from tests.support.executed_tasks import TaskRun, run_task
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,7 @@ def start(job_id: str, client: SaagieClient, emulator: Emulator) -> Callable[...
 
     def run(status: str = "") -> str:
         instance_id: str = client.jobs.run(job_id)["runJob"]["id"]
+        wait_until(lambda: client.jobs.get_instance(instance_id)["jobInstance"]["status"] == "RUNNING")
         if status:
             emulator.set_instance(instance_id, status)
         return instance_id

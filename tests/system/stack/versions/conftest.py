@@ -31,7 +31,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     for source in (ROOT / "example_dags", STACK_TESTS / "versions" / "dags"):
         ignored = shutil.ignore_patterns("__pycache__", "tests")
         shutil.copytree(source, folder / "dags", ignore=ignored, dirs_exist_ok=True)
-    shutil.copy(STACK_TESTS / "dags" / "event_dags.py", folder / "dags")
+    for name in ("run_dags.py", "event_dags.py"):
+        shutil.copy(STACK_TESTS / "dags" / name, folder / "dags")
     with stacks.temporary(folder / "run", folder / "dags", parallelism=4) as running:
         yield running
 

@@ -31,8 +31,8 @@ REMEMBERS_ACROSS_TRIES = AIRFLOW >= (3, 3, 0)
 
 def test_end_of_instance_decides_task(begin: Callable[..., TaskRun], hold: Hold, saagie: SaagieSide) -> None:
     kinds = ("plain", "retried", "skipped")
-    failing = {(kind, way): begin(f"oldest_{kind}_{way}", hold.code(FAILS)) for kind in kinds for way in WAYS}
-    stopped = {way: begin(f"oldest_retried_{way}") for way in WAYS}
+    failing = {(kind, way): begin(f"{kind}_{way}", hold.code(FAILS)) for kind in kinds for way in WAYS}
+    stopped = {way: begin(f"retried_{way}") for way in WAYS}
     for run in failing.values():
         run.settles()
     hold.release()
@@ -54,7 +54,7 @@ def test_end_of_instance_decides_task(begin: Callable[..., TaskRun], hold: Hold,
 
 
 def test_deadline_stops_instance(begin: Callable[..., TaskRun], saagie: SaagieSide) -> None:
-    for run in [begin(f"oldest_{limit}_{way}") for limit in ("timeout", "execution_timeout") for way in WAYS]:
+    for run in [begin(f"{limit}_{way}") for limit in ("timed", "limited") for way in WAYS]:
         assert run.ends()["state"] == "failed", run
         (instance,) = run.instances()
         wait_until(lambda instance=instance: saagie.status(instance.id) == "KILLED")
@@ -64,7 +64,7 @@ def test_lost_answer_starts_no_second_run_within_try(
     begin: Callable[..., TaskRun], saagie: SaagieSide, hold: Hold
 ) -> None:
     saagie.fault("drop", "runJob", times=2)
-    runs = [begin(f"oldest_plain_{way}", hold.code()) for way in WAYS]
+    runs = [begin(f"plain_{way}", hold.code()) for way in WAYS]
     for run in runs:
         run.settles()
     hold.release()
@@ -75,7 +75,7 @@ def test_lost_answer_starts_no_second_run_within_try(
 
 
 def test_marking_task_stops_instance_if_airflow_notifies(begin: Callable[..., TaskRun], saagie: SaagieSide) -> None:
-    runs = [(state, way, begin(f"oldest_plain_{way}")) for state in ("failed", "success") for way in WAYS]
+    runs = [(state, way, begin(f"plain_{way}")) for state in ("failed", "success") for way in WAYS]
     instances = [run.settles() for *_, run in runs]
     worker = {run.run_id: run.task["pid"] for _, way, run in runs if way == "running"}
     for state, _, run in runs:
@@ -87,13 +87,13 @@ def test_marking_task_stops_instance_if_airflow_notifies(begin: Callable[..., Ta
         if way == "running":
             wait_until(lambda pid=worker[run.run_id]: not psutil.pid_exists(pid))
         else:  # a later task of the same triggerer has come to its end: the trigger of this one has been handled before
-            later = begin("oldest_plain_deferred", "print('started')")
+            later = begin("plain_deferred", "print('started')")
             later.airflow.wait_for_run(later.dag_id, later.run_id, seconds=300)
         assert (saagie.status(instance_id), saagie.stops(instance_id)) == ("RUNNING", []), (state, way)
 
 
 def test_clearing_task_runs_job_again(begin: Callable[..., TaskRun], saagie: SaagieSide) -> None:
-    runs = {way: begin(f"oldest_plain_{way}") for way in WAYS}
+    runs = {way: begin(f"plain_{way}") for way in WAYS}
     before = {way: run.settles() for way, run in runs.items()}
     for way, run in runs.items():
         run.airflow.clear(run.dag_id, run.run_id, "run")
@@ -107,7 +107,7 @@ def test_clearing_task_runs_job_again(begin: Callable[..., TaskRun], saagie: Saa
 
 
 def test_dead_worker_is_followed_by_retry(begin: Callable[..., TaskRun], saagie: SaagieSide) -> None:
-    run = begin("oldest_retried_running", SLEEPS)
+    run = begin("retried_running", SLEEPS)
     before = run.settles()
     run.kill_worker()
     if RETRIES_A_DEAD_WORKER:

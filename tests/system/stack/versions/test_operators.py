@@ -48,7 +48,7 @@ def test_examples_run_every_operator(airflow: AirflowApi, saagie: SaagieSide, tm
 
 
 def test_run_has_same_xcoms_log_and_link_in_both_ways(begin: Callable[..., TaskRun], hold: Hold) -> None:
-    runs = {way: begin(f"oldest_plain_{way}", hold.code(OUTPUTS)) for way in WAYS}
+    runs = {way: begin(f"plain_{way}", hold.code(OUTPUTS)) for way in WAYS}
     for run in runs.values():
         run.settles()
     hold.release()

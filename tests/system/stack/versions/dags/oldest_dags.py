@@ -1,8 +1,7 @@
-"""Tasks with one setting each, for the suite that runs on every Airflow; the run's configuration names the job."""
+"""The sensor, mapped tasks and the hook, for the suite that runs on every Airflow, beside ../../dags/run_dags.py."""
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 from airflow.sdk import DAG, task
@@ -11,19 +10,6 @@ from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
 from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
 
 JOB_ID = "{{ dag_run.conf['job_id'] }}"
-SHORT: dict[str, Any] = {"poll_interval": 1, "retry_delay": timedelta(seconds=1)}
-RUNS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "retried": {"retries": 1},
-    "skipped": {"skip_on": ["FAILED"]},
-    "timeout": {"timeout": 10},
-    "execution_timeout": {"execution_timeout": timedelta(seconds=10)},
-}
-
-for name, options in RUNS.items():
-    for deferrable in (True, False):
-        with DAG(f"oldest_{name}_{'deferred' if deferrable else 'running'}", schedule=None):
-            SaagieRunJobOperator(task_id="run", job_id=JOB_ID, deferrable=deferrable, **SHORT, **options)
 
 for deferrable in (True, False):
     with DAG(f"oldest_sensor_{'deferred' if deferrable else 'running'}", schedule=None):
@@ -31,7 +17,7 @@ for deferrable in (True, False):
         SaagieJobInstanceSensor(task_id="wait", job_id=JOB_ID, deferrable=deferrable, poke_interval=2, timeout=900)
 
 with DAG("oldest_mapped", schedule=None):
-    SaagieRunJobOperator.partial(task_id="run", deferrable=True, **SHORT).expand(
+    SaagieRunJobOperator.partial(task_id="run", deferrable=True, poll_interval=1).expand(
         job_id=task(task_id="jobs")(lambda dag_run=None: dag_run.conf["job_ids"])()
     )
 
