@@ -226,7 +226,3 @@ def connection(url: str, monkeypatch: Any, *, password: str = PASSWORD, conn_id:
     extra = {"realm": "local", "platform_id": 1, "timeout": 20}
     monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({**fields, "extra": extra}))
     return conn_id
-
-
-# Former names, until all areas are merged.
-SmallSaagie, small_saagie = FakeSaagie, fake_saagie

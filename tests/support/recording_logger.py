@@ -45,6 +45,3 @@ class BlockedLogger(RecordingLogger):
 
     async def is_reached(self) -> bool:
         return await asyncio.to_thread(self.reached.wait, 60)
-
-
-Recorder = RecordingLogger  # the former name, until all areas are merged
