@@ -155,9 +155,7 @@ def test_a_broken_upload_leaves_the_older_export(
     assert {path: storage.cat(path) for path in storage.find("/bucket")} == before
 
 
-def test_a_broken_download_uploads_nothing(
-    doing: Any, job: Any, storage: SmallStorage, emulator: Emulator
-) -> None:
+def test_a_broken_download_uploads_nothing(doing: Any, job: Any, storage: SmallStorage, emulator: Emulator) -> None:
     emulator.fault("status", "artifact", occurrence=2, status=404)
     assert doing(SaagieExportJobOperator, job_id=job["id"], folder="memory://bucket").state == "failed"
     assert storage.find("/bucket") == []

@@ -121,9 +121,7 @@ BAD = [
 ]
 
 
-def test_bad_input_changes_nothing(
-    run_dag: Any, new_dag: Any, job_id: str, emulator: Emulator, capfd: Any
-) -> None:
+def test_bad_input_changes_nothing(run_dag: Any, new_dag: Any, job_id: str, emulator: Emulator, capfd: Any) -> None:
     dag = new_dag()
     with dag:
         for number, (given, _) in enumerate(BAD):

@@ -150,9 +150,7 @@ def test_never_fail_is_no_reason_to_skip_what_is_still_on_its_way(
     assert (seen.result.state, seen.result.xcoms.get("return_value")) == ("success", instance_id)
 
 
-def test_silent_fail_looks_on_whatever_is_wrong_and_says_what(
-    sense: Callable[..., Seen], emulator: Emulator
-) -> None:
+def test_silent_fail_looks_on_whatever_is_wrong_and_says_what(sense: Callable[..., Seen], emulator: Emulator) -> None:
     os.environ["AIRFLOW_CONN_SAAGIE_WRONG"] = connection(emulator, password="wrong")
     seen = sense(instance_id=NOBODY, saagie_conn_id="saagie_wrong", silent_fail=True, timeout=1, deferrable=False)
     assert [type(error) for error in seen.raised] == [AirflowSensorTimeout]
