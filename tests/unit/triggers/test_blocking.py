@@ -84,7 +84,7 @@ async def test_threads_write_lines_and_read_the_ca_bundle(
             raise ItemError("out of order")
         return row("RUNNING" if at < 300 else "STRANGE" if at < 330 else "SUCCEEDED", age=HOUR)
 
-    saagie.intercept = fails(503, 30, 130)
+    saagie.intercept = lambda request: fails(502 if request.at < 60 else 504, 30, 130)(request)
     saagie.get_instance = get_instance
     saagie.get_log = lambda *_: [("STDOUT", "line")]
     monkeypatch.setattr(async_session, "trusting", trusting)
@@ -102,6 +102,7 @@ async def test_threads_write_lines_and_read_the_ca_bundle(
     ):
         assert [part in line for line, part in zip(log.lines, expected, strict=True)] == [True] * len(expected)
         assert threading.get_ident() not in log.threads + readers
+    assert "504" in late.log.lines[0]  # the last error
     assert readers
 
 

@@ -63,28 +63,6 @@ async def test_single_failure_is_not_logged(scenario: Scenario, saagie: FakeSaag
     assert [len(one.log.lines) for one in waiting] == [lines] * (1 + failures)
 
 
-async def test_late_waiter_is_notified_of_the_outage(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.intercept = lambda request: web.Response(status=502 if request.at < 5 else 504) if request.at < 100 else None
-    saagie.get_instance = ends_at(0)
-    first = scenario.wait(1)
-    await asyncio.sleep(20)
-    late = scenario.wait(2)
-    assert await all_end([first, late])
-    assert ["away" in line for line in late.log.lines] == [True, False]
-    assert "504" in late.log.lines[0]  # the last error
-
-
-async def test_retry_after_is_respected(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.intercept = fails(429, until=5, retry_after=200)
-    saagie.get_instance = ends_at(0)
-    one = scenario.wait(1)
-    await asyncio.sleep(10)
-    assert ["away" in line for line in one.log.lines] == [True]  # so long a pause is logged
-    assert await all_end([one])
-    first, second = saagie.polls
-    assert 200 <= second.at - first.at < 202
-
-
 async def test_outage_ends_without_polling_early(scenario: Scenario, saagie: FakeSaagie) -> None:
     saagie.get_instance = ends_at(1000)
     saagie.intercept = fails(503, 20, 400)
