@@ -136,6 +136,8 @@ async def test_refused_login_fails_waiters_after_ten_minutes(scenario: Scenario,
     waiting = scenario.wait_many(1, 400)
     await asyncio.sleep(1200)
     saagie.change_password()
+    await asyncio.sleep(300)
+    late = scenario.wait(401)
     verdicts = [await one.verdict() for one in waiting]
     assert all(isinstance(verdict, Failed) and verdict.kind == "auth" for verdict in verdicts)
     assert 1800 <= saagie.now() < 1800 + 180
@@ -147,6 +149,8 @@ async def test_refused_login_fails_waiters_after_ten_minutes(scenario: Scenario,
     assert "refused the login" in lines[1]
     for secret in ("changed", PASSWORD):
         assert secret not in f"{verdicts[0]} {lines}"
+    assert await late.failure() == "auth"
+    assert 2100 <= saagie.now() < 2200  # it has ten minutes of its own
 
 
 async def test_edited_password_is_used(scenario: Scenario, saagie: FakeSaagie) -> None:
