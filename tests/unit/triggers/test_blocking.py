@@ -84,7 +84,7 @@ async def test_threads_write_lines_and_read_the_ca_bundle(
             raise ItemError("out of order")
         return row("RUNNING" if at < 300 else "STRANGE" if at < 330 else "SUCCEEDED", age=HOUR)
 
-    saagie.intercept = fails(503, 30, 130)
+    saagie.intercept = lambda request: fails(502 if request.at < 60 else 504, 30, 130)(request)
     saagie.get_instance = get_instance
     saagie.get_log = lambda *_: [("STDOUT", "line")]
     monkeypatch.setattr(async_session, "trusting", trusting)
@@ -102,6 +102,7 @@ async def test_threads_write_lines_and_read_the_ca_bundle(
     ):
         assert [part in line for line, part in zip(log.lines, expected, strict=True)] == [True] * len(expected)
         assert threading.get_ident() not in log.threads + readers
+    assert "504" in late.log.lines[0]  # the last error
     assert readers
 
 
@@ -120,7 +121,7 @@ async def test_blocked_log_delays_only_its_end_briefly(scenario: Scenario, saagi
     ]
     other, stays = scenario.wait(4, poll_interval=1), scenario.wait(5, poll_interval=1)
     try:
-        await asyncio.to_thread(lambda: any(log.reached.wait(0.1) for _ in range(100) for log in logs))
+        assert await logs[2].is_reached()  # by the line about its status, which comes before those of the jobs
         over.add(instance(4))
         assert await all_end([other])
         over |= {instance(1), instance(2), instance(3)}

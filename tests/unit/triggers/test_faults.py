@@ -115,7 +115,7 @@ class Client:
         assert event["instance_id"] == instance(self.run)
         deadline = math.inf if self.deadline is None else self.arrived + self.deadline
         if event["status"] == "timeout":
-            assert deadline - 0.1 <= self.left < deadline + 10
+            assert deadline - 5 <= self.left < deadline + 10
         elif event.get("error_kind") == "gone":
             assert self.left >= run.ends + run.deleted
         elif event.get("error_kind"):

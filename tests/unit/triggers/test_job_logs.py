@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -162,17 +161,6 @@ async def test_unusable_answers_end_no_waiter(scenario: Scenario, saagie: FakeSa
     assert await all_end(waiting)
     assert [one.log.lines for one in waiting] == [["[job] line"]] * 2
     assert answers == []
-
-
-async def test_dropped_connections_end_no_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:
-    requests = itertools.count()
-    # Each poll of the instances is followed by one of their logs.
-    saagie.drops_connection = lambda at: next(requests) % 2 == 1 and at < 35
-    saagie.get_instance = ends_at(60)
-    saagie.get_log = lambda *_: LINE
-    waiting = scenario.wait_many(1, 2, stream_logs=True)
-    assert await all_end(waiting)
-    assert [one.log.lines for one in waiting] == [["[job] line"]] * 2
 
 
 @pytest.mark.parametrize(("failure", "waiters"), [(503, 10), (400, 1), ("missing lines", 1)])

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from asyncio import new_event_loop
-from contextlib import closing
+from asyncio import AbstractEventLoop, new_event_loop
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +92,13 @@ def test_read_failures() -> None:
         assert type(read(outcome, INSTANCES, [None, None], SETTINGS)) is expected, outcome
 
 
+@pytest.fixture(scope="module")
+def loop() -> Iterator[AbstractEventLoop]:
+    loop = new_event_loop()
+    yield loop
+    loop.close()
+
+
 SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "RUNNING", "SUCCEEDED", "x", "2026"])
 JUNK = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner))
 ODD_STATUSES = JUNK | st.fixed_dictionaries({"status": JUNK, "reason": JUNK, "details": JUNK})
@@ -116,18 +122,19 @@ ODD_ERRORS = JUNK | st.sampled_from(
 @given(
     data=ODD_DATA, errors=st.lists(ODD_ERRORS, max_size=3), known=st.none() | st.just(JobInstance.from_answer(RUNNING))
 )
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-def test_read_and_judge_survive_any_answer(data: Any, errors: list[Any], known: JobInstance | None) -> None:
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_read_and_judge_survive_any_answer(
+    loop: AbstractEventLoop, data: Any, errors: list[Any], known: JobInstance | None
+) -> None:
     """And null alone means that the platform doesn't have an instance."""
     reading = read(Answer(data, tuple(errors)), INSTANCES, [known, None], SETTINGS)
     assert isinstance(reading, (Rows, TooMuch, Away, Denied))
     for alias, item in zip(TWO, reading.rows if isinstance(reading, Rows) else (), strict=False):
         assert isinstance(item, (JobInstance, RowError, type(None)))
         assert item is not None or (alias in data and data[alias] is None)
-        with closing(new_event_loop()) as loop:
-            waiter = Waiter(instance_id=instance(1), log=RecordingLogger(), verdict=loop.create_future())
-            assert not isinstance(judge(waiter, item, 0.0, link=lambda: "the link"), Failed)
-            assert age_of(waiter, 10.0, 10.0) >= 10
+        waiter = Waiter(instance_id=instance(1), log=RecordingLogger(), verdict=loop.create_future())
+        assert not isinstance(judge(waiter, item, 0.0, link=lambda: "the link"), Failed)
+        assert age_of(waiter, 10.0, 10.0) >= 10
 
 
 def test_pause_follows_retry_after_or_is_a_minute() -> None:
@@ -144,10 +151,8 @@ def test_pause_is_a_minute_at_most(attempt: int) -> None:
 
 
 @pytest.fixture
-def waiter() -> Iterator[Waiter]:
-    loop = new_event_loop()
-    yield Waiter(instance_id=instance(1), log=RecordingLogger(), verdict=loop.create_future())
-    loop.close()
+def waiter(loop: AbstractEventLoop) -> Waiter:
+    return Waiter(instance_id=instance(1), log=RecordingLogger(), verdict=loop.create_future())
 
 
 def seen(status: str, *, start_time: Any = None) -> JobInstance:
