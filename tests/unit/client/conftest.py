@@ -1,23 +1,45 @@
-"""Fixtures: both transports, a server with scripted answers, and an emulator."""
+"""Fixtures: both transports, and a server with scripted answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import asyncio
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.clients import settings_for
+from airflow_provider_saagie.client.async_session import AsyncSession
+from airflow_provider_saagie.client.session import Session
+from tests.support.clients import settings_for  # noqa: F401 - tests/integration/airflow/conftest.py gets it from here
 from tests.support.raw_server import RawServer, raw_server
-from tests.support.transports import TRANSPORTS, Transport
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
+    from airflow_provider_saagie.client.calls import Steps
     from airflow_provider_saagie.client.settings import Settings
-    from airflow_provider_saagie.emulator.testing import Emulator
 
-Run = Callable[..., Any]
+Transport = Callable[..., list[Any]]
+
+
+async def _no_wait(_: float) -> None:
+    await asyncio.sleep(0)
+
+
+def run_sync(settings: Settings, *several: Steps[Any]) -> list[Any]:
+    with Session(settings, sleep=lambda _: None) as session:
+        return [session.run(steps) for steps in several]
+
+
+def run_async(settings: Settings, *several: Steps[Any]) -> list[Any]:
+    async def main() -> list[Any]:
+        async with AsyncSession(settings, sleep=_no_wait) as session:
+            return [await session.run(steps) for steps in several]
+
+    return asyncio.run(main())
+
+
+TRANSPORTS: dict[str, Transport] = {"requests": run_sync, "aiohttp": run_async}
 
 
 @pytest.fixture(params=list(TRANSPORTS))
@@ -37,23 +59,3 @@ def server(_raw_server: RawServer) -> RawServer:
     """A server whose answers the test scripts; it starts as a healthy platform."""
     _raw_server.reset()
     return _raw_server
-
-
-@pytest.fixture
-def run(transport: Transport, settings: Settings) -> Run:
-    """A function that runs one operation against the emulator."""
-    return lambda steps: transport(settings, steps)[0]
-
-
-@pytest.fixture
-def settings(emulator: Emulator) -> Settings:
-    """The emulator's settings."""
-    return settings_for(emulator)
-
-
-@pytest.fixture
-def script(tmp_path: Path) -> Path:
-    """A job's file, quick to run."""
-    path = tmp_path / "job.py"
-    path.write_text("import sys\nprint('out')\nprint('err', file=sys.stderr)\n")
-    return path

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 import json
 import os
 import pkgutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -19,7 +18,7 @@ from hypothesis import strategies as st
 
 from airflow_provider_saagie import client
 from airflow_provider_saagie import exceptions as errors
-from airflow_provider_saagie.client import core, definitions, deployment, instances, running
+from airflow_provider_saagie.client import definitions, deployment, instances, running
 from airflow_provider_saagie.client.calls import Call, Pause, Steps
 from airflow_provider_saagie.client.deployment import JobChange
 from airflow_provider_saagie.client.documents import document, operation_names
@@ -84,18 +83,6 @@ def start(name: str) -> Steps[Any]:
     return OPERATIONS[name](**needed)
 
 
-def fail_at(place: int, steps: Steps[Any], error: SaagieError, sent: list[str]) -> None:
-    """Run an operation over sound data; its call at a place, or the first without such data, has an error."""
-    with closing(steps):
-        step = next(steps)
-        while True:
-            assert isinstance(step, Call)
-            sent.append(step.operation)
-            if len(sent) > place or step.operation not in SOUND:
-                steps.throw(error)
-            step = core.advance(steps, SOUND[step.operation], after=step)
-
-
 @pytest.mark.parametrize(
     "kind",
     [
@@ -106,17 +93,26 @@ def fail_at(place: int, steps: Steps[Any], error: SaagieError, sent: list[str]) 
 def test_error_of_a_call_ends_the_operation(kind: type[SaagieError]) -> None:
     assert len(OPERATIONS) > 40
     changed = set()
-    for name in OPERATIONS.keys() - READ_BACK:
-        for place in count():
-            sent: list[str] = []
-            with pytest.raises((kind, StopIteration)) as caught:
-                fail_at(place, start(name), kind("broken"), sent)
-            if caught.type is StopIteration:  # it makes no more calls
-                break
-            assert (caught.type, len(sent)) == (kind, place + 1), name
-            if sent[-1] not in SOUND:
-                changed.add(sent[-1])
-                break
+    for name, place in itertools.product(OPERATIONS.keys() - READ_BACK, range(6)):
+        sent: list[str] = []
+        failed: list[str] = []
+
+        def answer(
+            step: Call | Pause, place: int = place, sent: list[str] = sent, failed: list[str] = failed
+        ) -> dict[str, Any]:
+            sent.append(step.operation)  # type: ignore[union-attr]
+            if len(sent) > place or sent[-1] not in SOUND:
+                failed.append(sent[-1])
+                raise kind("broken")
+            return SOUND[sent[-1]]
+
+        try:
+            drive(start(name), answer)
+        except SaagieError as error:
+            assert (type(error), failed) == (kind, sent[-1:]), (name, sent)  # noqa: PT017 - some operations have few calls
+            changed |= {sent[-1]} - SOUND.keys()
+        else:
+            assert not failed, (name, sent)
     assert {operation for operation in operation_names() if document(operation).is_mutation} <= changed
 
 

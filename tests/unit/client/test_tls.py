@@ -18,7 +18,7 @@ from tests.support.tls_server import Authority
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.support.transports import Transport
+    from tests.unit.client.conftest import Transport
 
 # All variables that requests, curl and OpenSSL would take a bundle from.
 ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_saagie.client.settings import Settings
-    from tests.support.transports import Transport
+    from tests.unit.client.conftest import Transport
 
 EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "5"))  # for a long run: SAAGIE_TEST_EXAMPLES=500
 ID = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d"
@@ -69,9 +69,20 @@ def lost(answer: bytes, text: str = "broke before the answer was whole") -> Row:
     return Row(answer, SaagieConnectionError, SENT, SaagieOutcomeUnknown, 1, text)
 
 
+def classified(classification: str) -> bytes:
+    return graphql({"data": None, "errors": [{"message": "no", "extensions": {"classification": classification}}]})
+
+
 ROWS = {
     "errors without data": refused(graphql({"errors": [{"message": "no"}]}), SaagieApiError, "refused: no"),
     "errors beside null": refused(graphql({"data": None, "errors": [{"message": "no"}]}), SaagieApiError, "no"),
+    "errors beside empty data": refused(graphql({"data": {"a": None}, "errors": [{"message": "no"}]}), SaagieApiError),
+    "errors beside data": Row(
+        graphql({"data": {"a": 1}, "errors": [{"message": "no"}]}), SaagieApiError, 1, SaagieOutcomeUnknown, 1
+    ),
+    "NOT_FOUND": refused(classified("NOT_FOUND"), SaagieNotFound, r"no \(NOT_FOUND\)"),
+    "FORBIDDEN": refused(classified("FORBIDDEN"), SaagieAuthError, "no .FORBIDDEN.*the role that 'me' needs"),
+    "errors without message": refused(graphql({"errors": [{}]}), SaagieApiError, r"\(no message\)"),
     "errors that are a number": refused(graphql({"errors": 5}), SaagieApiError, r"\(no message\)"),
     "errors that are true": refused(graphql({"data": 5, "errors": True}), SaagieApiError),
     "errors that are an object": refused(graphql({"data": None, "errors": {"message": "no"}}), SaagieApiError, "no"),
@@ -120,6 +131,7 @@ def check(row: Row, server: RawServer, action: Any, *, change: bool = False, is_
     assert server.asked == {"login": logins, operation: times if is_repeated else logins}
     assert len(str(caught.value)) < 1000
     assert server.url in str(caught.value)
+    assert (caught.value.operation, caught.value.host) == (operation, server.url)
 
 
 @pytest.mark.parametrize("name", ROWS)
