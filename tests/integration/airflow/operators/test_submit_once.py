@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import threading
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
-from airflow_provider_saagie.client import submit
-from airflow_provider_saagie.operators import submission
+from airflow_provider_saagie.client import run_once, submit
+from airflow_provider_saagie.client.calls import Pause
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
 from airflow_provider_saagie.triggers import saagie as triggers
 from tests.support.executed_tasks import TaskRun
@@ -22,22 +19,15 @@ from tests.support.pages import DOCS, blocks
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from airflow_provider_saagie.emulator.testing import Emulator, LocalInstance
+    from airflow_provider_saagie.emulator.testing import Emulator
+    from tests.integration.airflow.operators.conftest import Alarm, Instances
     from tests.support.dag_runs import RunTasks
 
 QUICK = "print('hello from the job')"
 MakeJob = Callable[..., str]
-Instances = Callable[[str], list["LocalInstance"]]
 both_ways = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in the worker"])
-
-
-@pytest.fixture
-def instances(emulator: Emulator) -> Instances:
-    """A function that returns the instances of a job, newest first."""
-    return lambda job_id: [one for job in emulator.jobs().values() if job.id == job_id for one in job.instances]
 
 
 @pytest.fixture
@@ -56,27 +46,33 @@ def operator(task_id: str, job_id: str, **given: Any) -> SaagieRunJobOperator:
 
 
 @pytest.fixture
-def soon(set_connection: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Shorten the time after which a lost request can no longer arrive."""
-    monkeypatch.setattr(submit, "FRESH", 1.0)
-    monkeypatch.setattr(submission, "MEASURED_DOUBT", 2.0)
-    set_connection(timeout=1)
+def pauses(set_connection: object, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that submit-once waits; it does not really wait."""
+    seconds: list[float] = []
+
+    def pause(wanted: float) -> Pause:
+        seconds.append(wanted)
+        return Pause(0.05)
+
+    monkeypatch.setattr(run_once, "Pause", pause)
+    return seconds
 
 
 def test_lost_response_starts_no_second_run(
-    soon: None, run_tasks: RunTasks, make_job: MakeJob, emulator: Emulator, instances: Instances
+    pauses: list[float], run_tasks: RunTasks, make_job: MakeJob, emulator: Emulator, instances: Instances
 ) -> None:
     job_id = make_job(QUICK)
     emulator.fault("drop", "runJob", times=1)
     result = run_tasks(operator("run", job_id, deferrable=True))["run"]
     (instance,) = instances(job_id)
     assert (result.state, result.xcoms["return_value"]) == ("success", instance.id)
+    assert sum(pauses) > submit.FRESH, "as long as the request may still arrive"
     for part in ("The answer to runJob was lost", "adopted it", "hello from the job"):
         assert part in result.text
 
 
 def test_lost_request_is_sent_again(
-    soon: None, run_tasks: RunTasks, make_job: MakeJob, emulator: Emulator, instances: Instances
+    pauses: list[float], run_tasks: RunTasks, make_job: MakeJob, emulator: Emulator, instances: Instances
 ) -> None:
     job_id = make_job(QUICK)
     emulator.fault("refuse", "runJob", times=1)
@@ -85,33 +81,16 @@ def test_lost_request_is_sent_again(
     assert emulator.faults()[0]["struck"] == 1
 
 
-@pytest.fixture
-def alarm() -> Iterator[None]:
-    """Let SIGUSR1 raise what Airflow's alarm raises when `execution_timeout` has passed."""
-
-    def strike(*_: object) -> None:
-        raise AirflowTaskTimeout("Timeout")
-
-    before = signal.signal(signal.SIGUSR1, strike)
-    yield
-    signal.signal(signal.SIGUSR1, before)
-
-
 def test_alarm_during_run_job_stops_what_was_started(
-    soon: None, alarm: None, make_job: MakeJob, hold: Hold, emulator: Emulator, instances: Instances
+    pauses: list[float], alarm: Alarm, make_job: MakeJob, hold: Hold, emulator: Emulator, instances: Instances
 ) -> None:
     job_id = make_job(hold.code())
     emulator.fault("delay", "runJob", seconds=20, when="after")
 
-    def strike() -> None:
-        wait_until(lambda: instances(job_id))
-        os.kill(os.getpid(), signal.SIGUSR1)
-
-    striker = threading.Thread(target=strike)
-    striker.start()
+    alarm(lambda: instances(job_id))
     run = TaskRun(operator("run", job_id, deferrable=False, execution_timeout=timedelta(hours=1)))
     assert type(run.execute().error) is AirflowTaskTimeout
-    striker.join()
+    assert pauses[0] > submit.FRESH
     wait_until(lambda: [one.status for one in instances(job_id)] == ["KILLED"])
 
 
