@@ -16,7 +16,8 @@ from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.client.saagie import SaagieClient
-    from airflow_provider_saagie.emulator.testing import Emulator, LocalInstance
+    from airflow_provider_saagie.emulator.testing import Emulator
+    from tests.integration.airflow.operators.conftest import Instances
     from tests.support.dag_runs import RunTasks
     from tests.support.held_jobs import Hold
 
@@ -29,12 +30,6 @@ MakeJob = Callable[..., str]
 both_ways = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in the worker"])
 
 
-@pytest.fixture
-def instances(emulator: Emulator) -> Callable[[str], list[LocalInstance]]:
-    """A function that returns the instances of a job, newest first."""
-    return lambda job_id: [one for job in emulator.jobs().values() if job.id == job_id for one in job.instances]
-
-
 @both_ways
 def test_run_job_waits_and_pushes_results(
     run_tasks: RunTasks,
@@ -42,7 +37,7 @@ def test_run_job_waits_and_pushes_results(
     hold: Hold,
     client: SaagieClient,
     emulator: Emulator,
-    instances: Any,
+    instances: Instances,
     deferrable: bool,
 ) -> None:
     job_id = make_job(QUICK)
@@ -115,7 +110,7 @@ def test_unreadable_outputs_do_not_undo_success(
     ids=["deferred", "in the worker", "without waiting"],
 )
 def test_kill_during_run_job_stops_the_instance(
-    make_job: MakeJob, hold: Hold, emulator: Emulator, instances: Any, given: dict[str, bool]
+    make_job: MakeJob, hold: Hold, emulator: Emulator, instances: Instances, given: dict[str, bool]
 ) -> None:
     """The instance is stopped once `runJob` has returned; a retry, as after a drain, runs the job again."""
     job_id = make_job(hold.code())
@@ -151,7 +146,9 @@ def test_kill_during_run_job_stops_the_instance(
 
 
 @pytest.mark.usefixtures("set_connection")
-def test_kill_while_deferring_leaves_the_instance_to_its_trigger(make_job: MakeJob, hold: Hold, instances: Any) -> None:
+def test_kill_while_deferring_leaves_the_instance_to_its_trigger(
+    make_job: MakeJob, hold: Hold, instances: Instances
+) -> None:
     """Airflow defers the task in spite of the SIGTERM of a drained worker."""
     job_id = make_job(hold.code())
     task = SaagieRunJobOperator(task_id="run", job_id=job_id, deferrable=True, poll_interval=0.2)
