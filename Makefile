@@ -70,7 +70,7 @@ test-oldest: ## run a smaller suite on the oldest Airflow (AIRFLOW=3.1.8: on tha
 test-bounds: ## run the unit tests with the lowest versions we allow (BOUNDS=newest: the newest; by hand, not in CI)
 	@PYTHON="$(PYTHON)" bash scripts/bounds_env.sh $(BOUNDS)
 	@.venv-$(BOUNDS)/bin/python -m pytest -p no:anyio --numprocesses 4 \
-		tests/unit/client tests/integration/emulator/emulator tests/unit/triggers $(ARGS)
+		tests/unit/client tests/unit/emulator tests/unit/triggers $(ARGS)
 
 mutants: $(VENV)/.installed-dev ## change the package at random places and count what the tests notice (ARGS=..., see docs)
 	@$(RUN) -m scripts.mutants $(ARGS)

@@ -1,10 +1,11 @@
 """Check what the tests prove: change the package at random places, and count the changes that a test notices.
 
-`python -m scripts.mutants --seed 1 --count 60 MODULE ...` picks `count` mutants of the named modules. Each is one small change
-of an expression or a statement: a comparison, a boolean, a number, a condition, a call that is left out. The mutant is written
-into the checkout, the tests that execute the changed line are run (`--contexts` names a coverage file that was written with
-`pytest --cov --cov-context=test`), and the file is restored. A mutant whose tests all pass has *survived*. With `--tree` the
-tests of another checkout are judged by the same mutants: a seed picks the same ones as long as the modules are the same.
+`python -m scripts.mutants --seed 1 --count 60 MODULE ...` picks `count` mutants of the named modules. Each is one small
+change of an expression or a statement: a comparison, a boolean, a number, a condition, a call that is left out. The
+mutant is written into the checkout, the tests that execute the changed line are run (`--contexts` names a coverage file
+that was written with `pytest --cov --cov-context=test`), and the file is restored. A mutant whose tests all pass has
+*survived*. With `--tree` the tests of another checkout are judged by the same mutants: a seed picks the same ones as
+long as the modules are the same.
 
 A failure counts only if the failing test fails again on its own, so that a test that races does not count as a proof.
 """
@@ -30,6 +31,7 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Is: "is not", ast.IsNot: "is", ast.In: "not in", ast.NotIn: "in",
 }  # fmt: skip
 ARITHMETIC: dict[type[ast.operator], str] = {ast.Add: "-", ast.Sub: "+", ast.Mult: "/", ast.Div: "*"}
+TIMED_OUT = 124
 FEW = 40  # so many tests are quicker in one process than in two
 
 
@@ -80,17 +82,15 @@ class Collector(ast.NodeVisitor):
 
     def replace(self, node: ast.expr | ast.stmt, new: str, what: str) -> None:
         """Note that the node's text may be replaced."""
-        assert node.end_lineno is not None
-        assert node.end_col_offset is not None
         start = self.offset(node.lineno, node.col_offset)
-        end = self.offset(node.end_lineno, node.end_col_offset)
+        end = self.offset(node.end_lineno or 0, node.end_col_offset or 0)
         self.found.append(Mutant(self.file, start, end, new, node.lineno, what))
 
     def source(self, node: ast.AST) -> str:
         """Return the node's text."""
         return ast.get_source_segment(self.text, node) or ast.unparse(node)
 
-    def visit_Compare(self, node: ast.Compare) -> None:  # noqa: N802 - ast's names, here and below
+    def visit_Compare(self, node: ast.Compare) -> None:
         """Turn a comparison round."""
         if len(node.ops) == 1 and type(node.ops[0]) in COMPARISONS:
             operator = COMPARISONS[type(node.ops[0])]
@@ -99,45 +99,45 @@ class Collector(ast.NodeVisitor):
             )
         self.generic_visit(node)
 
-    def visit_BoolOp(self, node: ast.BoolOp) -> None:  # noqa: N802
+    def visit_BoolOp(self, node: ast.BoolOp) -> None:
         """Swap `and` and `or`."""
         joint = " or " if isinstance(node.op, ast.And) else " and "
         self.replace(node, "(" + joint.join(f"({self.source(value)})" for value in node.values) + ")", "and/or")
         self.generic_visit(node)
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> None:
         """Leave a `not` out."""
         if isinstance(node.op, ast.Not):
             self.replace(node, f"bool({self.source(node.operand)})", "not")
         self.generic_visit(node)
 
-    def visit_BinOp(self, node: ast.BinOp) -> None:  # noqa: N802
+    def visit_BinOp(self, node: ast.BinOp) -> None:
         """Swap arithmetic operators."""
         if type(node.op) in ARITHMETIC and not isinstance(node.left, (ast.Constant, ast.JoinedStr)):
             operator = ARITHMETIC[type(node.op)]
             self.replace(node, f"({self.source(node.left)} {operator} {self.source(node.right)})", "arithmetic")
         self.generic_visit(node)
 
-    def visit_Constant(self, node: ast.Constant) -> None:  # noqa: N802
+    def visit_Constant(self, node: ast.Constant) -> None:
         """Change a boolean or a number."""
         if isinstance(node.value, bool):
             self.replace(node, str(not node.value), "boolean")
         elif isinstance(node.value, (int, float)):
             self.replace(node, f"({node.value!r} + 1)", "number")
 
-    def visit_If(self, node: ast.If) -> None:  # noqa: N802
+    def visit_If(self, node: ast.If) -> None:
         """Negate a condition."""
         if "TYPE_CHECKING" not in ast.unparse(node.test):
             self.replace(node.test, f"(not ({self.source(node.test)}))", "condition")
             self.generic_visit(node)
 
-    def visit_Return(self, node: ast.Return) -> None:  # noqa: N802
+    def visit_Return(self, node: ast.Return) -> None:
         """Return None instead."""
         if node.value is not None and not (isinstance(node.value, ast.Constant) and node.value.value is None):
             self.replace(node.value, "None", "return")
         self.generic_visit(node)
 
-    def visit_Expr(self, node: ast.Expr) -> None:  # noqa: N802
+    def visit_Expr(self, node: ast.Expr) -> None:
         """Leave a call out."""
         value = node.value.value if isinstance(node.value, ast.Await) else node.value
         if isinstance(value, ast.Call):
@@ -145,12 +145,12 @@ class Collector(ast.NodeVisitor):
         if not isinstance(node.value, ast.Constant):
             self.generic_visit(node)
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> None:
         """Leave annotations alone."""
         if node.value is not None:
             self.visit(node.value)
 
-    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef | ast.AsyncFunctionDef) -> None:
         """Leave annotations and decorators alone."""
         for default in [*node.args.defaults, *(one for one in node.args.kw_defaults if one)]:
             self.visit(default)
@@ -191,10 +191,11 @@ def covering_tests(contexts: Path, tree: Path, mutant: Mutant) -> list[str]:
         if Path(name) in (wanted, tree / wanted):
             by_line = data.contexts_by_lineno(name)
             text = (tree / mutant.file).read_text(encoding="utf-8")
-            last = mutant.line + text[mutant.start : mutant.end].count("\n")
-            return sorted({
-                context.partition("|")[0] for line in range(mutant.line, last + 1) for context in by_line.get(line, ()) if context
-            })  # fmt: skip
+            lines = range(mutant.line, mutant.line + text[mutant.start : mutant.end].count("\n") + 1)
+            found = {context for line in lines for context in by_line.get(line, ()) if context}
+            if not found and any(by_line.get(line) for line in lines):  # at import only: a default, a constant
+                found = {context for contexts in by_line.values() for context in contexts if context}
+            return sorted({context.partition("|")[0] for context in found})
     return []
 
 
@@ -206,11 +207,11 @@ def run(tree: Path, options: argparse.Namespace, tests: list[str]) -> tuple[int,
         command += ["-n", "2"]
     try:
         done = subprocess.run(
-            [*command, *tests], cwd=tree, capture_output=True, text=True, timeout=10 * options.seconds, check=False,
+            [*command, *tests], cwd=tree, capture_output=True, text=True, timeout=4 * options.seconds, check=False,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        return 124, "time limit"
+        return TIMED_OUT, "time limit"
     failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
     return done.returncode, failed[1] if failed else done.stdout[-300:] + done.stderr[-300:] if done.returncode else ""
 
@@ -227,6 +228,8 @@ def judge(tree: Path, options: argparse.Namespace, mutant: Mutant, tests: list[s
             code, failed = run(tree, options, tests)
             if code == 0:
                 return "survived", f"{len(tests)} tests pass"
+            if code == TIMED_OUT:  # the tests wait for ever
+                return "killed", failed
             if "::" not in failed or run(tree, options, [failed])[0] != 0:
                 return "killed", failed
         return "killed", f"{failed} (not on its own)"
@@ -237,6 +240,8 @@ def judge(tree: Path, options: argparse.Namespace, mutant: Mutant, tests: list[s
 def report(tree: Path, chosen: list[Mutant], options: argparse.Namespace) -> Iterator[dict[str, str]]:
     """Judge mutants one after the other."""
     for number, mutant in enumerate(chosen, 1):
+        if options.only and number not in options.only:
+            continue
         text = (tree / mutant.file).read_text(encoding="utf-8")
         tests = covering_tests(options.contexts, tree, mutant)
         tests = [test for test in tests if (tree / test.partition("::")[0]).exists()]
@@ -253,6 +258,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--tree", type=Path, default=ROOT, help="the checkout; its files are changed and restored")
+    parser.add_argument("--only", type=int, nargs="*", help="numbers of the mutants to judge, from 1")
     parser.add_argument("--seconds", type=int, default=90, help="of one test")
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--contexts", type=Path, help="a coverage file with test contexts")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider_saagie.client import core
 from airflow_provider_saagie.client.saagie import SaagieClient
 from airflow_provider_saagie.client.settings import Settings, read_settings
+from airflow_provider_saagie.exceptions import SaagieError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,12 +39,18 @@ def client_for(emulator: Emulator, **changes: Any) -> Iterator[SaagieClient]:
 def drive(steps: Steps[T], answer: Callable[[Call | Pause], dict[str, Any]]) -> T:
     """Run an operation as a session does, without any session.
 
-    :param answer: returns the data of each call; for a pause an empty dict, once the time has passed.
+    :param answer: returns the data of each call, or raises a `SaagieError` for the operation; for a pause it returns an
+        empty dict, once the time has passed.
     """
     try:
         step = next(steps)
         while True:
-            step = core.advance(steps, answer(step), after=step)
+            try:
+                data = answer(step)
+            except SaagieError as error:
+                step = steps.throw(error)
+            else:
+                step = core.advance(steps, data, after=step)
     except StopIteration as end:
         result: T = end.value
         return result

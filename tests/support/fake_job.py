@@ -1,4 +1,4 @@
-"""A job of the small Saagie: instances that start, end and are deleted at times that a test says."""
+"""A job of the fake Saagie, whose instances start, end and are deleted at times that a test sets."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.fake_saagie import RowFails, SmallSaagie, instance, row
+from tests.support.fake_saagie import FakeSaagie, ItemError, instance, row
 
 JOB = instance(10**9)
+Span = tuple[float, float]
+NEVER: Span = (math.inf, math.inf)
 
 
 @dataclass
 class Run:
-    """An instance; times are seconds since the small Saagie began."""
+    """An instance; times are in seconds since the start of the fake Saagie."""
 
     number: int
     starts: float = 0.0
@@ -22,40 +24,47 @@ class Run:
     deleted: float = math.inf
     id: str = ""
 
-    def told(self, at: float) -> dict[str, Any]:
+    def row(self, at: float) -> dict[str, Any]:
         ended = self.ends <= at
         more = {"number": self.number, "jobId": JOB, "endTime": f"end {self.ends:g}" if ended else None}
         return row(self.status if ended else "RUNNING", **more) | {"id": self.id}
 
 
 @dataclass
-class SmallJob:
-    """The job's instances, and the times in which the job is away, can't be told of, or can't while they are away."""
+class FakeJob:
+    """The job's instances, and the times in which it is not as it should be.
+
+    :param missing: the platform answers null for the job and for its instances.
+    :param failing: it answers an error for both.
+    :param hidden: it answers an error for the job and null for its instances, as to a login without rights.
+    """
 
     runs: list[Run] = field(default_factory=list)
-    away: tuple[float, float] = (math.inf, math.inf)
-    failing: tuple[float, float] = (math.inf, math.inf)
-    hidden: tuple[float, float] = (math.inf, math.inf)
+    missing: Span = NEVER
+    failing: Span = NEVER
+    hidden: Span = NEVER
 
     def add(self, *runs: Run) -> None:
-        for one in runs:
-            one.id = one.id or instance(len(self.runs) + 1)
-            self.runs.append(one)
+        for run in runs:
+            run.id = run.id or instance(len(self.runs) + 1)
+            self.runs.append(run)
 
-    def serve(self, saagie: SmallSaagie) -> None:
-        saagie.list_job = lambda job_id, at: self.list(at) if job_id == JOB else []
-        saagie.tell = self.tell
+    def serve(self, saagie: FakeSaagie) -> None:
+        saagie.list_instances = lambda job_id, at: self.list_rows(at) if job_id == JOB else []
+        saagie.get_instance = self.get
 
-    def list(self, at: float) -> list[dict[str, Any]] | None:
-        if self.failing[0] <= at < self.failing[1] or self.hidden[0] <= at < self.hidden[1]:
-            raise RowFails("no right to see it", "FORBIDDEN")
-        if self.away[0] <= at < self.away[1]:
+    def list_rows(self, at: float) -> list[dict[str, Any]] | None:
+        if _is_in(self.failing, at) or _is_in(self.hidden, at):
+            raise ItemError("no right to see it", "FORBIDDEN")
+        if _is_in(self.missing, at):
             return None
-        there = [one for one in self.runs if one.starts <= at < one.deleted]
-        return [one.told(at) for one in sorted(there, key=lambda one: -one.number)]
+        present = [run for run in self.runs if run.starts <= at < run.deleted]
+        return [run.row(at) for run in sorted(present, key=lambda run: -run.number)]
 
-    def tell(self, instance_id: str, at: float) -> dict[str, Any] | None:
-        if self.hidden[0] <= at < self.hidden[1]:
-            return None
-        there = {one["id"]: one for one in self.list(at) or ()}
-        return there.get(instance_id)
+    def get(self, instance_id: str, at: float) -> dict[str, Any] | None:
+        rows = None if _is_in(self.hidden, at) else self.list_rows(at)
+        return next((row for row in rows or () if row["id"] == instance_id), None)
+
+
+def _is_in(span: Span, at: float) -> bool:
+    return span[0] <= at < span[1]

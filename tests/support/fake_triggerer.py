@@ -1,10 +1,9 @@
-"""What Airflow's triggerer does with an event trigger, in the loop of a test: see the docs, "Waiting"."""
+"""Airflow's triggerer as far as an event trigger sees it, in the event loop of the test."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,16 +18,16 @@ from airflow.sdk.execution_time.comms import (
 from airflow.sdk.execution_time.context import AssetStateStoreAccessors
 
 from airflow_provider_saagie.triggers.saagie import SaagieJobEventTrigger
-from tests.support.recording_logger import Recorder
+from tests.support.recording_logger import RecordingLogger
 
 
 class Recorded(SaagieJobEventTrigger):
     """A trigger whose log is kept."""
 
-    recorder: Recorder
+    recorder: RecordingLogger
 
     @property
-    def log(self) -> Recorder:  # type: ignore[override]
+    def log(self) -> RecordingLogger:  # type: ignore[override]
         return self.recorder
 
 
@@ -42,18 +41,12 @@ class Database:
     writes: int = 0
     has_state: asyncio.Event = field(default_factory=asyncio.Event)
 
-    @property
-    def told(self) -> list[str]:
-        """The instances whose ends were told, each as often as it was."""
-        return [event["instance_id"] for event in self.events]
-
 
 class Triggerer:
-    """Runs one event trigger: a runner, and a supervisor who alone reaches the database.
+    """A runner of one event trigger, and its supervisor, which alone reaches the database.
 
-    :param database: Airflow's.
     :param arguments: the trigger's.
-    :param assets: what the trigger feeds; none as Airflow before 3.3 does.
+    :param assets: those that the trigger feeds; none, as before Airflow 3.3, for a trigger without a state store.
     """
 
     def __init__(
@@ -63,7 +56,7 @@ class Triggerer:
         self.awake = asyncio.Event()
         self.awake.set()
         self.trigger = Recorded(**arguments)
-        self.trigger.recorder = Recorder()
+        self.trigger.recorder = RecordingLogger()
         if assets:
             self.trigger.asset_state_store = AssetStateStoreAccessors(inlets=[Asset(name) for name in assets])
         monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", self, raising=False)
@@ -99,7 +92,7 @@ class Triggerer:
     async def _hand_over(self) -> None:
         while True:
             await self.has_yielded.wait()
-            await self.awake.wait()  # the runner waits for the answer to what it handed over before
+            await self.awake.wait()  # the runner waits for the response to the events before
             await asyncio.sleep(1)
             self.has_yielded.clear()
             handed, self.yielded = self.yielded, []
@@ -107,16 +100,15 @@ class Triggerer:
             self.database.events += handed
 
     async def crash(self) -> None:
-        """End as by SIGKILL, but for the loop: what the database does not have is lost."""
+        """End as by SIGKILL, but in this loop: events that the database does not have are lost."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.wait(self._tasks)
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                task.result()
+        for result in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
         await asyncio.sleep(0.1)
 
     async def end(self) -> None:
-        """End after all is told and written."""
+        """End once all events are stored."""
         await asyncio.sleep(10)
         await self.crash()

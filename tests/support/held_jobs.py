@@ -1,7 +1,7 @@
 """Jobs of the emulator that run until a test lets them end.
 
-The emulator runs a job as a process of this machine, so a file can hold it: the job prints `started`, then waits for the
-file. A test that needs an unfinished instance holds its job, looks at what it wants to see, and releases it.
+The emulator runs a job as a process of this machine, so a file can hold it: the job prints `started`, then waits for
+the file. A test that needs an unfinished instance holds its job, looks at what it wants to see, and releases it.
 """
 
 from __future__ import annotations

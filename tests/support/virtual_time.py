@@ -1,99 +1,67 @@
-"""An event loop whose time skips ahead whenever there is nothing to do, so that ten minutes of waiting take none.
+"""An event loop with virtual time: `looptime` skips every pause, so that ten minutes of waiting take none.
 
-Client and server of a test live in the same loop: whatever is on its way between them over loopback is readable at
-once, so that "nothing to do" is sure. Threads are waited for.
+Client and server of a test share the loop. Code takes no virtual time, only timers do, so that a slow machine changes
+nothing that a test measures. While a thread of the executor runs, time stands still until the next timer is really due.
 """
 
 from __future__ import annotations
 
 import asyncio
-import selectors
+import math
 import time
 from typing import TYPE_CHECKING, Any, TypeVar
+
+import looptime
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 T = TypeVar("T")
-A_MOMENT = 0.003  # real seconds, for the kernel
 
 
-class _SkippingSelector(selectors.DefaultSelector):
-    loop: SkippingLoop
+class VirtualTimeLoop(looptime.LoopTimeEventLoop, asyncio.SelectorEventLoop):
+    """A loop factory for ``asyncio.Runner``; ``start`` is the loop's first time, as in "4 s after a full minute"."""
 
-    def select(self, timeout: float | None = None) -> list[Any]:
-        if timeout is None or timeout <= 0 or self.loop.in_threads:
-            return super().select(timeout if timeout is None else min(timeout, 0.02))
-        ready = super().select(min(timeout, A_MOMENT))
-        if not ready:
-            self.loop.skipped += timeout
-        return ready
+    def call_at(self, when: float, *args: Any, **more: Any) -> asyncio.TimerHandle:
+        """Round up to looptime's resolution.
 
+        asyncio fires a timer up to a nanosecond early. Code that then waits for the rest would do so forever here,
+        since the time between two timers doesn't pass.
+        """
+        return super().call_at(math.ceil(when * 1e6) / 1e6, *args, **more)
 
-class SkippingLoop(asyncio.SelectorEventLoop):
-    """A loop for ``asyncio.Runner(loop_factory=...)``."""
-
-    def __init__(self) -> None:
-        self.skipped = 0.0
-        self.in_threads = 0
-        selector = _SkippingSelector()
-        selector.loop = self
-        super().__init__(selector)
-
-    def time(self) -> float:
-        return super().time() + self.skipped
-
-    def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
-        future = super().run_in_executor(executor, func, *args)
-        self.in_threads += 1
-        future.add_done_callback(self._back_from_thread)
-        return future
-
-    async def shutdown_default_executor(self, *limit: Any) -> None:
-        """Wait for the threads themselves: from Python 3.12 on there is a time limit, which would be skipped."""
-        self.in_threads += 1
-        await super().shutdown_default_executor(*limit)
-        self.in_threads -= 1
-
-    def _back_from_thread(self, _: object) -> None:
-        self.in_threads -= 1
+    async def shutdown_default_executor(self, *_timeout: Any) -> None:
+        """Wait for all threads: from Python 3.12 on the runner passes a time limit, which would be skipped."""
+        await super().shutdown_default_executor()
 
 
-def loop_at(phase: float, period: float) -> SkippingLoop:
-    """Make a loop that begins at a phase of a period, as in `phase` seconds after a full minute."""
-    loop = SkippingLoop()
-    loop.skipped = (phase - loop.time()) % period
-    return loop
+class CpuTimeLoop(VirtualTimeLoop):
+    """A virtual loop in which this thread's CPU time passes too.
 
-
-class TimelessLoop(SkippingLoop):
-    """A loop in which work takes no time, only waiting does: what is measured in it is the same on any machine."""
+    `looptime` hides a callback that blocks the loop; asyncio's debug mode finds it here, on a busy machine as well.
+    """
 
     def time(self) -> float:
-        return self.skipped
-
-
-class CpuTimeLoop(SkippingLoop):
-    """A loop whose time is that of this thread's work and of waiting: what blocks it shows, a busy machine does not."""
-
-    def time(self) -> float:
-        return time.thread_time() + self.skipped
+        return super().time() + time.thread_time()
 
 
 def run(
-    main: Coroutine[Any, Any, T], *, debug: bool = True, loop: Callable[[], asyncio.AbstractEventLoop] = SkippingLoop
+    main: Coroutine[Any, Any, T],
+    *,
+    debug: bool = True,
+    loop: Callable[[], asyncio.AbstractEventLoop] = VirtualTimeLoop,
 ) -> T:
-    """Run to the end, and check that nothing is left behind.
+    """Run to the end, and check that no task is left behind.
 
-    :param debug: asyncio's own checks; they cost a second per some hundred tasks.
-    :param loop: makes the loop.
+    :param debug: asyncio's debug mode; it costs a second per some hundred tasks.
+    :param loop: the loop factory.
     """
 
-    async def whole() -> T:
+    async def run_and_check() -> T:
         result = await main
-        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        assert left == [], left
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        assert left == set(), left
         return result
 
     with asyncio.Runner(loop_factory=loop, debug=debug) as runner:
-        return runner.run(whole())
+        return runner.run(run_and_check())

@@ -1,30 +1,37 @@
-"""A Saagie, a connection to it, and people who wait, in a loop whose time skips ahead."""
+"""A fake Saagie, a connection to it and waiters, in virtual time."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_saagie.triggers import watcher
-from airflow_provider_saagie.triggers.waiter import Ended, Verdict, Waiter
-from tests.support.fake_saagie import SmallSaagie, connection, instance, small_saagie
-from tests.support.recording_logger import Recorder
-from tests.support.virtual_time import SkippingLoop, run
+from airflow_provider_saagie.triggers.waiter import Ended, Failed, Verdict, Waiter
+from tests.support.fake_saagie import HOUR, FakeSaagie, connection, fake_saagie, instance
+from tests.support.recording_logger import RecordingLogger
+from tests.support.virtual_time import VirtualTimeLoop, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Iterable
-
     import pytest
 
-HOUR = 3600.0
+__all__ = ["HOUR", "Scenario", "Waiting", "all_end", "cancel_all"]
 
 
 class Waiting:
-    """Somebody who waits, in a task of its own."""
+    """A waiter in a task of its own."""
 
-    def __init__(self, conn_id: str, number: int, *, deadline: float | None = None, **more: Any) -> None:
-        self.log = Recorder()
+    def __init__(
+        self,
+        conn_id: str,
+        number: int,
+        *,
+        deadline: float | None = None,
+        log: RecordingLogger | None = None,
+        **more: Any,
+    ) -> None:
+        self.log = log or RecordingLogger()
         self.waiter = Waiter(instance_id=instance(number), log=self.log, **more)
         limit = None if deadline is None else time.time() + deadline
         self.task: asyncio.Task[Verdict] = asyncio.create_task(watcher.wait(conn_id, self.waiter, deadline=limit))
@@ -32,38 +39,67 @@ class Waiting:
     async def verdict(self) -> Verdict:
         return await self.task
 
+    async def status(self) -> str:
+        """Wait for the end; return the instance's status."""
+        verdict = await self.task
+        assert isinstance(verdict, Ended)
+        return verdict.instance.status
+
+    async def failure(self, message: str = "") -> str:
+        """Wait for a failure whose message contains a text; return its kind."""
+        verdict = await self.task
+        assert isinstance(verdict, Failed)
+        assert message in verdict.message
+        return verdict.kind
+
     async def leave(self) -> None:
-        self.task.cancel()
-        await asyncio.wait({self.task})
+        await cancel_all([self])
         assert self.task.cancelled()
 
 
-class Scene:
-    """A Saagie, a connection to it, and people who wait."""
+class Scenario:
+    """A fake Saagie, a connection to it and waiters.
 
-    def __init__(self, saagie: SmallSaagie, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.saagie = saagie
+    :param start: the loop's first time; polls fall on multiples of their interval.
+    """
+
+    conn_id: str
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, start: float = 0.0) -> None:
         self.monkeypatch = monkeypatch
-        self.conn_id = connection(saagie.url, monkeypatch)
+        self.start = start
+        self.saagie = FakeSaagie()
 
-    def wait_for(self, number: int, **more: Any) -> Waiting:
+    def run(
+        self,
+        main: Callable[[], Coroutine[Any, Any, None]],
+        *,
+        loop: Callable[..., asyncio.AbstractEventLoop] = VirtualTimeLoop,
+        debug: bool = False,
+    ) -> None:
+        """Run a scenario. At its end the watcher must be gone, with its tasks and its connections."""
+
+        async def run_and_check() -> None:
+            async with fake_saagie(self.saagie):
+                self.conn_id = connection(self.saagie.url, self.monkeypatch)
+                await main()
+                await asyncio.sleep(0.1 + self.saagie.latency)
+                assert self.saagie.connections() == 0
+
+        run(run_and_check(), debug=debug, loop=lambda: loop(start=self.start))
+
+    def wait(self, number: int, **more: Any) -> Waiting:
         return Waiting(self.conn_id, number, **more)
 
-    def stop(self, number: int, **more: Any) -> asyncio.Task[list[str]]:
-        """Stop an instance; the task gives what was logged but the reason, which comes first."""
-        log = Recorder()
-        waiter = Waiter(instance_id=instance(number), log=log, **more)
+    def wait_many(self, first: int, last: int, **more: Any) -> list[Waiting]:
+        return [self.wait(number, **more) for number in range(first, last + 1)]
 
-        async def stopped() -> list[str]:
-            await self.stop_with(waiter)
-            assert log.lines.pop(0) == "why"
-            return log.lines
-
-        return asyncio.create_task(stopped())
-
-    async def stop_with(self, waiter: Waiter) -> None:
-        """Stop an instance, and log with what the waiter has."""
-        await watcher.stop(self.conn_id, waiter, why="why")
+    async def stop(self, number: int, log: RecordingLogger | None = None, **more: Any) -> list[str]:
+        """Stop an instance; return what is logged after the reason."""
+        log = log or RecordingLogger()
+        await watcher.stop(self.conn_id, Waiter(instance_id=instance(number), log=log, **more), why="why")
+        assert log.lines[0] == "why"
+        return log.lines[1:]
 
     def edit_connection(self, **changes: Any) -> None:
         connection(self.saagie.url, self.monkeypatch, conn_id=self.conn_id, **changes)
@@ -74,27 +110,8 @@ async def all_end(waiting: Iterable[Waiting]) -> bool:
     return all(isinstance(verdict, Ended) for verdict in verdicts)
 
 
-async def all_leave(waiting: Iterable[Waiting]) -> None:
+async def cancel_all(waiting: Iterable[Waiting]) -> None:
     tasks = {one.task for one in waiting}
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)
-
-
-def perform(
-    scene: Callable[[Scene], Coroutine[Any, Any, None]],
-    monkeypatch: pytest.MonkeyPatch,
-    *,
-    debug: bool = True,
-    loop: Callable[[], asyncio.AbstractEventLoop] = SkippingLoop,
-) -> None:
-    """Run a scene; at its end the watcher has to be gone, its session closed."""
-
-    async def whole() -> None:
-        async with small_saagie() as saagie:
-            await scene(Scene(saagie, monkeypatch))
-            await asyncio.sleep(0.1)
-        assert not watcher._watchers.get(asyncio.get_running_loop())
-        assert not watcher._tasks
-
-    run(whole(), debug=debug, loop=loop)

@@ -1,15 +1,16 @@
-"""A job on a platform with a clock of its own, for histories that would take hours: no thread, no network, no sleep."""
+"""A job on a platform with its own clock, for histories of hours: no thread, no network, no sleep."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from airflow_provider_saagie.client.calls import Call, Pause, Steps
-from airflow_provider_saagie.exceptions import SaagieError, SaagieOutcomeUnknown
+from airflow_provider_saagie.exceptions import SaagieOutcomeUnknown
+from tests.support.clients import drive
 
 T = TypeVar("T")
 
@@ -26,12 +27,14 @@ class WorkerDied(BaseException):
 
 @dataclass
 class Instance:
-    """An instance, and when what happens to it.
+    """An instance, with the times of its changes.
 
+    :param run_by: the login that started it; None for Saagie's own schedule.
     :param ends_after: seconds from its start; None for a job that never ends by itself.
-    :param epoch: how often the task had been cleared when it was asked for.
-    :param lost_at: when the platform loses sight of it: from then on it is UNKNOWN, until it has ended.
-    :param hears_stops: whether a request to stop it has an effect.
+    :param is_own: whether a `runJob` of the task started it.
+    :param epoch: how often the task had been cleared when that was sent.
+    :param lost_at: from when on the platform reports UNKNOWN, until it has ended.
+    :param obeys_stops: whether a stop request has an effect.
     """
 
     id: str
@@ -42,36 +45,36 @@ class Instance:
     ends_as: str = "SUCCEEDED"
     stopped_at: float | None = None
     deleted: bool = False
-    is_ours: bool = False
+    is_own: bool = False
     epoch: int = 0
     lost_at: float | None = None
-    hears_stops: bool = True
+    obeys_stops: bool = True
 
-    def status(self, now: float) -> str:
-        known = self._known_status(now)
-        is_lost = self.lost_at is not None and now >= self.lost_at and known in ("RUNNING", "KILLING")
-        return "UNKNOWN" if is_lost else known
-
-    def _known_status(self, now: float) -> str:
+    def real_status(self, now: float) -> str:
         ends_at = float("inf") if self.ends_after is None else self.created + self.ends_after
         if self.stopped_at is not None and self.stopped_at < ends_at:
             return "KILLED" if now >= min(ends_at, self.stopped_at + KILLING_TAKES) else "KILLING"
         return self.ends_as if now >= ends_at else "RUNNING"
 
-    def is_on_its_way(self, now: float) -> bool:
-        return not self.deleted and self._known_status(now) in ("RUNNING", "KILLING")
+    def status(self, now: float) -> str:
+        """Return the status that the platform reports."""
+        is_lost = self.lost_at is not None and now >= self.lost_at and self.is_unfinished(now)
+        return "UNKNOWN" if is_lost else self.real_status(now)
+
+    def is_unfinished(self, now: float) -> bool:
+        return not self.deleted and self.real_status(now) in ("RUNNING", "KILLING")
 
 
 @dataclass
 class Fate:
-    """What becomes of one ``runJob``.
+    """What happens to a `runJob`.
 
     :param starts: whether it starts an instance.
     :param after: seconds from the sending until it does.
-    :param answered: whether the answer arrives.
-    :param dies: whether the worker does, instead of hearing of it.
+    :param answered: whether the response arrives.
+    :param dies: whether the worker dies before it receives the response.
     :param ends_after: seconds that the instance lasts.
-    :param ends_as: its end.
+    :param ends_as: its final status.
     """
 
     starts: bool = True
@@ -84,12 +87,16 @@ class Fate:
 
 @dataclass
 class SimulatedSaagie:
-    """One platform with one job.
+    """A platform with one job.
 
     :param now: the platform's clock.
+    :param time_limit: seconds that a request may take.
+    :param fates: those of the next `runJob` requests; later ones succeed.
+    :param dies_at: the worker dies at that call of the current steps, counted from 0; None: not.
+    :param sending_takes: seconds from the first `before_send` of a request to the second one, as after a login.
+    :param runs: how many `runJob` arrived.
+    :param stops: the ids of the instances that requests asked to stop.
     :param epoch: how often the task has been cleared.
-    :param fates: of the next ``runJob`` requests; then all go well.
-    :param dies_at: the worker dies at that call of the steps that run, counted from 0; None: not.
     """
 
     now: float = 1_000_000.0
@@ -97,130 +104,102 @@ class SimulatedSaagie:
     instances: list[Instance] = field(default_factory=list)
     fates: list[Fate] = field(default_factory=list)
     dies_at: int | None = None
+    sending_takes: float = 0.0
     runs: int = 0
     stops: list[str] = field(default_factory=list)
     epoch: int = 0
-    _coming: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    _events: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
 
     def start(self, run_by: str | None = LOGIN, **more: Any) -> Instance:
         number = len(self.instances) + 1
-        made = Instance(str(uuid.UUID(int=1000 + number)), number, self.now, run_by, **more)
-        self.instances.append(made)
-        return made
+        self.instances.append(Instance(str(uuid.UUID(int=1000 + number)), number, self.now, run_by, **more))
+        return self.instances[-1]
 
-    def later(self, seconds: float, what: Callable[[], None]) -> None:
-        self._coming.append((self.now + seconds, what))
+    def start_own(self, fate: Fate, epoch: int) -> Instance:
+        return self.start(ends_after=fate.ends_after, ends_as=fate.ends_as, is_own=True, epoch=epoch)
+
+    def find(self, instance_id: str | None) -> Instance:
+        return next(instance for instance in self.instances if instance.id == instance_id)
+
+    def stop(self, instance_id: str) -> None:
+        self.stops.append(instance_id)
+        instance = self.find(instance_id)
+        if instance.obeys_stops and instance.status(self.now) in ("RUNNING", "UNKNOWN"):
+            instance.stopped_at = self.now
+
+    def later(self, seconds: float, event: Callable[[], object]) -> None:
+        self._events.append((self.now + seconds, event))
 
     def advance(self, seconds: float) -> None:
         until = self.now + seconds
-        while due := sorted((one for one in self._coming if one[0] <= until), key=lambda one: one[0]):
-            self._coming.remove(due[0])
+        while due := sorted((event for event in self._events if event[0] <= until), key=lambda event: event[0]):
+            self._events.remove(due[0])
             self.now = max(self.now, due[0][0])
             due[0][1]()
         self.now = until
 
-    def ours_on_their_way(self) -> list[Instance]:
-        return [one for one in self.instances if one.is_ours and one.is_on_its_way(self.now)]
+    @property
+    def own(self) -> list[Instance]:
+        return [instance for instance in self.instances if instance.is_own]
 
     def run(self, steps: Steps[T]) -> T:
         """Run steps as a session does."""
-        count = 0
-        try:
-            step = next(steps)
-            while True:
-                try:
-                    data = self._take(step, count)
-                except SaagieError as error:
-                    step = steps.throw(error)
-                else:
-                    step = steps.send(data)
-                count += 1
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        finally:
-            steps.close()
+        count = -1
 
-    def _take(self, step: Call | Pause, count: int) -> dict[str, Any]:
+        def answer(step: Call | Pause) -> dict[str, Any]:
+            nonlocal count
+            count += 1
+            return self._answer(step, dies=self.dies_at == count)
+
+        return drive(steps, answer)
+
+    def _answer(self, step: Call | Pause, *, dies: bool) -> dict[str, Any]:
         if isinstance(step, Pause):
             self.advance(step.seconds)
             return {}
         if step.before_send:
             step.before_send()
-        if self.dies_at == count and step.operation != "runJob":
+            self.advance(self.sending_takes)
+            step.before_send()
+        if dies and step.operation != "runJob":
             raise WorkerDied
         self.advance(LATENCY)
-        answer: dict[str, Any] = getattr(self, f"_{step.operation}")(**step.variables)
-        return answer
+        if step.operation == "runJob":
+            return self._answer_run()
+        if step.operation in ("stopJobInstance", "watchedInstance"):
+            instance = self.find(step.variables["jobInstanceId"])
+            if step.operation == "stopJobInstance":
+                self.stop(instance.id)
+                return {"stopJobInstance": self._row(instance)}
+            return {"jobInstance": None if instance.deleted else self._row(instance)}
+        assert step.operation in ("jobSummary", "jobInstances", "submittedInstances")
+        rows = [self._row(instance) for instance in reversed(self.instances) if not instance.deleted]
+        skip, limit = step.variables.get("skip", 0), step.variables.get("limit", 1)
+        job = {"id": JOB, "name": "Nightly", "project": {"id": PROJECT, "name": "Demo"}}
+        return {"job": {**job, "instances": rows[skip : skip + limit]}}
 
-    def _runJob(self, jobId: str) -> dict[str, Any]:  # noqa: N802, N803 - the platform's names
-        assert jobId == JOB
+    def _answer_run(self) -> dict[str, Any]:
         self.runs += 1
         fate, epoch = self.fates.pop(0) if self.fates else Fate(), self.epoch
-        if not fate.starts:
-            return self._lost(fate)
-        if fate.after:
-            self.later(fate.after, lambda: self._start_ours(fate, epoch))
-            return self._lost(fate)
-        made = self._start_ours(fate, epoch)
+        instance = None
+        if fate.starts and fate.after:
+            self.later(fate.after, lambda: self.start_own(fate, epoch))
+        elif fate.starts:
+            instance = self.start_own(fate, epoch)
         if fate.dies:
             raise WorkerDied
-        return {"runJob": self._row(made)} if fate.answered else self._lost(fate)
-
-    def _start_ours(self, fate: Fate, epoch: int) -> Instance:
-        return self.start(ends_after=fate.ends_after, ends_as=fate.ends_as, is_ours=True, epoch=epoch)
-
-    def _lost(self, fate: Fate) -> dict[str, Any]:
-        if fate.dies:
-            raise WorkerDied
+        if instance and fate.answered:
+            return {"runJob": self._row(instance)}
         self.advance(min(5.0, self.time_limit))
         raise SaagieOutcomeUnknown("runJob was sent and no sound answer came back", operation="runJob")
 
-    def _stopJobInstance(self, jobInstanceId: str) -> dict[str, Any]:  # noqa: N802, N803 - as above
-        self.stop(jobInstanceId)
-        return {"stopJobInstance": self._row(self._find(jobInstanceId))}
-
-    def stop(self, instance_id: str) -> None:
-        self.stops.append(instance_id)
-        found = self._find(instance_id)
-        if found.hears_stops and found.status(self.now) in ("RUNNING", "UNKNOWN"):
-            found.stopped_at = self.now
-
-    def _watchedInstance(self, jobInstanceId: str) -> dict[str, Any]:  # noqa: N802, N803 - as above
-        found = self._find(jobInstanceId)
-        return {"jobInstance": self._row(found) if found and not found.deleted else None}
-
-    def _jobSummary(self, jobId: str) -> dict[str, Any]:  # noqa: N802, N803 - as above
-        newest = [self._row(one) for one in self._listed()][:1]
-        project = {"id": PROJECT, "name": "Demo"}
-        return {"job": {"id": jobId, "name": "Nightly", "isStreaming": False, "project": project, "instances": newest}}
-
-    def _jobInstances(self, jobId: str, limit: int, skip: int) -> dict[str, Any]:  # noqa: N802, N803 - as above
-        return {"job": {"id": jobId, "instances": [self._row(one) for one in self._listed()][skip : skip + limit]}}
-
-    _submittedInstances = _jobInstances  # noqa: N815 - as above
-
-    def _listed(self) -> Iterator[Instance]:
-        return (one for one in reversed(self.instances) if not one.deleted)
-
-    def _find(self, instance_id: str) -> Instance:
-        return next(one for one in self.instances if one.id == instance_id)
-
-    def _row(self, one: Instance) -> dict[str, Any]:
-        made = datetime.fromtimestamp(one.created, UTC).isoformat()
-        trigger = (
-            {"__typename": "AuthoredTrigger", "author": one.run_by}
-            if one.run_by
-            else {"__typename": "AnonymousTrigger"}
-        )
+    def _row(self, instance: Instance) -> dict[str, Any]:
+        created = datetime.fromtimestamp(instance.created, UTC).isoformat()
+        current = {"status": instance.status(self.now), "recordAt": created}
+        author = {"__typename": "AuthoredTrigger", "author": instance.run_by}
         return {
-            "id": one.id,
-            "number": one.number,
-            "jobId": JOB,
-            "startTime": made,
-            "history": {
-                "currentStatus": {"status": one.status(self.now), "recordAt": made},
-                "statuses": [{"recordAt": made}],
-            },
-            "runTrigger": trigger,
+            "id": instance.id,
+            "number": instance.number,
+            "history": {"currentStatus": current, "statuses": [{"recordAt": created}]},
+            "runTrigger": author if instance.run_by else {"__typename": "AnonymousTrigger"},
         }

@@ -24,19 +24,13 @@ SECONDS = (True, -2, "1", float("nan"), HUGE, None)
 
 # Kinds of arguments: the parameters of each, in whichever method, and what they must not be.
 WRONG: dict[str, tuple[set[str], tuple[Any, ...]]] = {
-    "id": (
-        {"job_id", "project_id", "job_instance_id", "target_project_id"},
-        (None, "", 5, "x", HUGE, LONG, HALF),
-    ),
+    "id": ({"job_id", "project_id", "job_instance_id", "target_project_id"}, (None, "", 5, "x", HUGE, LONG, HALF)),
     "file": ({"file"}, (*PATHS, "/no/such/file", "/")),
     "folder": ({"path_to_folder", "output_folder", "error_folder"}, PATHS),
-    "flag": (
-        {"use_previous_artifact", "is_scheduled", "versions_only_current"},
-        ("False", "", 2, b"x", [], object()),
-    ),
+    "flag": ({"use_previous_artifact", "is_scheduled", "versions_only_current"}, ("False", "", 2, b"x", [], object())),
     "number": (
         {"instances_limit", "versions_limit", "target_platform_id", "version_number"},
-        (True, -1, 1.5, "", "x", "٣", HUGE, LONG, b"1"),
+        (True, -1, 2**31, 1.5, "", "x", "٣", HUGE, LONG, b"1"),
     ),
     "text": (
         {"description", "category", "technology", "technology_catalog", "runtime_version", "command_line",
@@ -144,7 +138,7 @@ def test_sound_arguments_are_sent(tmp_path: Path) -> None:
     file.touch()
     sound: list[tuple[str, dict[str, Any]]] = [
         *(("run_with_callback", {"freq": 1, "timeout": timeout}) for timeout in (-1, 0, 0.5, 60, float("inf"))),
-        ("rollback", {"version_number": " 1 "}),
+        *(("rollback", {"version_number": number}) for number in (0, 2**31 - 1, " 1 ")),
         ("delete_instances_by_selector", {"exclude_instances_id": None, "include_instances_id": [ID]}),
         ("create", {
             "file": str(file), "cron_scheduling": "0 0 * * *", "schedule_timezone": "Europe/Paris",

@@ -40,18 +40,12 @@ def test_base_url_is_host_and_port_without_the_page() -> None:
 
 
 def test_missing_or_wrong_field_is_named() -> None:
+    wrong_hosts = ("ftp://acme.io", "https://", "https://acme.io:port", "https://acme..io", f"https://{'a' * 64}.io")
     rows: list[tuple[dict[str, Any], str]] = [
-        ({"host": None}, "no host"),
-        ({"host": "   "}, "no host"),
-        ({"host": "ftp://acme.io"}, "no URL"),
-        ({"host": "https://"}, "no URL"),
-        ({"host": "https://acme.io:port"}, "no URL"),
-        ({"host": "https://acme..io"}, "no URL"),
-        ({"host": f"https://{'a' * 64}.io"}, "no URL"),
-        ({"host": "https://acme work.io"}, "no URL"),
+        *(({"host": host}, "no host") for host in (None, "   ")),
+        *(({"host": host}, "no URL") for host in (*wrong_hosts, "https://acme work.io")),
         ({"host": "http://acme-x.saagie.io"}, "allow_http"),
-        ({"host": "http://127.0.0.1:8000"}, "`realm`"),
-        ({"host": "http://localhost:8000"}, "`realm`"),
+        *(({"host": host}, "`realm`") for host in ("http://127.0.0.1:8000", "http://localhost:8000")),
         ({"login": ""}, "login"),
         ({"password": None}, "password"),
     ]

@@ -6,21 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product
 
+from airflow_provider_saagie.client import submit
 from airflow_provider_saagie.client.instances import JobInstance
-from airflow_provider_saagie.client.submit import (
-    TABLE,
-    Do,
-    Found,
-    Since,
-    Submission,
-    TheTry,
-    candidates,
-    decide,
-    resolve,
-    search_over_at,
-    since,
-    what_is_found,
-)
+from airflow_provider_saagie.client.submit import Do, Found, Since, Submission, TheTry
 
 NOW = 1_000_000.0
 STORED = Submission("job", "project", last_number=4, at=NOW - 30, tried_by=TheTry(2, 0), instance_id="i5")
@@ -38,15 +26,15 @@ CELLS: dict[str, tuple[Submission | None, JobInstance | None, tuple[Do, Do, Do]]
     "intent": (INTENT, None, (Do.SEARCH, Do.SEARCH_TO_STOP, Do.SEARCH)),
     "gone": (STORED, None, (Do.FAIL_AS_GONE, Do.SUBMIT, Do.FAIL_AS_GONE)),
     **{
-        status: (STORED, replace(RUNNING, status=status), ATTACH)
-        for status in ("AWAITING", "REQUESTED", "QUEUED", "RUNNING", "A_STATUS_OF_A_LATER_SAAGIE")
+        status: (STORED, replace(RUNNING, status=status), expected)
+        for statuses, expected in (
+            ("AWAITING REQUESTED QUEUED RUNNING A_STATUS_OF_A_LATER_SAAGIE", ATTACH),
+            ("SUCCEEDED", (Do.END_WITH_IT, Do.SUBMIT, Do.SUBMIT)),
+            ("FAILED KILLED ERROR SKIPPED", ALWAYS_SUBMIT),
+            ("KILLING", (Do.WAIT_THEN_SUBMIT,) * 3),
+        )
+        for status in statuses.split()
     },
-    "SUCCEEDED": (STORED, replace(RUNNING, status="SUCCEEDED"), (Do.END_WITH_IT, Do.SUBMIT, Do.SUBMIT)),
-    **{
-        status: (STORED, replace(RUNNING, status=status), ALWAYS_SUBMIT)
-        for status in ("FAILED", "KILLED", "ERROR", "SKIPPED")
-    },
-    "KILLING": (STORED, replace(RUNNING, status="KILLING"), (Do.WAIT_THEN_SUBMIT,) * 3),
     **{
         f"UNKNOWN since {moment}": (STORED, replace(RUNNING, status="UNKNOWN", status_since=moment), expected)
         for moment, expected in (
@@ -70,14 +58,14 @@ def test_decision_follows_every_cell_of_the_contract() -> None:
             wanted = Do.WAIT_THEN_SUBMIT
         submission = stored and replace(stored, owned=owned)
         for job_id, do in (("job", wanted), ("another", Do.SUBMIT)):
-            found = decide(submission, instance, this_try, job_id=job_id, now=NOW, stop_on_kill=stop_on_kill)
+            found = submit.decide(submission, instance, this_try, job_id=job_id, now=NOW, stop_on_kill=stop_on_kill)
             assert found is do, f"{name}, {this_try}, {job_id=}, {owned=}, {stop_on_kill=}"
 
 
 def test_cells_reach_every_row_of_the_table() -> None:
-    reached = {what_is_found(stored, instance, "job", NOW) for stored, instance, _ in CELLS.values()}
-    assert reached == set(Found) == set(TABLE)
-    assert all(set(row) == set(Since) for row in TABLE.values())
+    reached = {submit.what_is_found(stored, instance, "job", NOW) for stored, instance, _ in CELLS.values()}
+    assert reached == set(Found) == set(submit.TABLE)
+    assert all(set(row) == set(Since) for row in submit.TABLE.values())
 
 
 def test_clear_differs_from_retry_by_both_numbers() -> None:
@@ -89,7 +77,7 @@ def test_clear_differs_from_retry_by_both_numbers() -> None:
         (UNCLEAR, Since.UNCLEAR),
         (TheTry(2, 7), Since.UNCLEAR),
     ):
-        assert since(STORED, this_try) is expected, this_try
+        assert submit.since(STORED, this_try) is expected, this_try
 
 
 def test_candidates_are_newer_own_and_within_the_window() -> None:
@@ -97,7 +85,7 @@ def test_candidates_are_newer_own_and_within_the_window() -> None:
         moment = datetime.fromtimestamp(INTENT.at + seconds, UTC).isoformat()
         return replace(RUNNING, **{"created_at": moment, **more})
 
-    assert search_over_at(INTENT) == INTENT.at + 10 + 40 + 5  # until sent, its time limit, the clock's doubt
+    assert submit.search_over_at(INTENT) == INTENT.at + 10 + 40 + 5  # until sent, its time limit, the clock's doubt
     for instance, is_possible in (
         (made(1), True),
         (made(55), True),
@@ -113,7 +101,7 @@ def test_candidates_are_newer_own_and_within_the_window() -> None:
         (made(1, run_by=None, created_at=None), True),  # nor when
         (made(1, created_at="yesterday"), True),
     ):
-        assert candidates(INTENT, [instance], "airflow") == ([instance] if is_possible else []), instance
+        assert submit.candidates(INTENT, [instance], "airflow") == ([instance] if is_possible else []), instance
 
 
 def test_search_result_is_resolved_as_on_lost_submit_says() -> None:
@@ -123,4 +111,4 @@ def test_search_result_is_resolved_as_on_lost_submit_says() -> None:
         ("fail", Do.SUBMIT, None, None),
         ("submit", Do.SUBMIT, Do.SUBMIT, Do.SUBMIT),
     ):
-        assert [resolve(found, wish) for found in ([], [RUNNING], [RUNNING, other])] == [none, one, two], wish
+        assert [submit.resolve(found, wish) for found in ([], [RUNNING], [RUNNING, other])] == [none, one, two], wish

@@ -27,48 +27,38 @@ LOCATIONS_OF_2021 = {
 }  # fmt: skip
 
 
-def members(kind: GraphQLNamedType) -> dict[str, Any]:
+def members(kind: GraphQLNamedType | None) -> dict[str, Any]:
     """Return what a schema says of a type: its values, or its fields and interfaces."""
     if isinstance(kind, GraphQLEnumType):
-        return dict.fromkeys(kind.values)
+        return dict.fromkeys(kind.values, "value")
     if isinstance(kind, GraphQLInputObjectType):
         return {name: str(field.type) for name, field in kind.fields.items()}
     if not isinstance(kind, GraphQLObjectType | GraphQLInterfaceType):
         return {}
-    interfaces = {"(interfaces)": {interface.name for interface in kind.interfaces}}
-    return interfaces | {
-        name: (
-            str(field.type),
-            {argument: str(value.type) for argument, value in field.args.items()},
-            field.deprecation_reason is not None,
-        )
-        for name, field in kind.fields.items()
-    }
+    members: dict[str, Any] = {"(interfaces)": {interface.name for interface in kind.interfaces}}
+    for name, field in kind.fields.items():
+        arguments = {argument: str(value.type) for argument, value in field.args.items()}
+        members[name] = (str(field.type), arguments, field.deprecation_reason is not None)
+    return members
 
 
 def differences(served: GraphQLSchema, original: GraphQLSchema) -> list[str]:
     """Return what is served and not published like this.
 
-    Fewer types and fewer fields of an object are no difference. Inputs and enums are served whole, since a client may
-    send any of their fields and values.
+    Fewer types, and fewer fields of an object, are not a difference. Inputs and enums are served whole, since a client
+    may send any of their fields and values.
     """
-    found = []
+    found = set()
     for name, kind in served.type_map.items():
         if name.startswith("__") or is_specified_scalar_type(kind):
             continue
-        other = original.type_map.get(name)
-        if other is None or type(other) is not type(kind):
-            found.append(name)
+        ours, theirs = members(kind), members(original.type_map.get(name))
+        if type(original.type_map.get(name)) is not type(kind):
+            found.add(name)
             continue
-        ours, theirs = members(kind), members(other)
-        if isinstance(kind, GraphQLEnumType | GraphQLInputObjectType):
-            found += [
-                f"{name}.{member}"
-                for member in ours.keys() | theirs.keys()
-                if ours.get(member, 0) != theirs.get(member, 0)
-            ]
-        else:
-            found += [f"{name}.{member}" for member in ours if ours[member] != theirs.get(member)]
+        is_whole = isinstance(kind, GraphQLEnumType | GraphQLInputObjectType)
+        compared = ours.keys() | theirs.keys() if is_whole else ours.keys()
+        found |= {f"{name}.{member}" for member in compared if ours.get(member) != theirs.get(member)}
     return sorted(found)
 
 

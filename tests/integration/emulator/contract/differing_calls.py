@@ -1,4 +1,4 @@
-"""Calls that the official client and ours answer differently, by contract: what each does, and why."""
+"""Calls that the official client and ours answer differently by contract, each with the reason."""
 
 from __future__ import annotations
 
@@ -10,14 +10,7 @@ from tests.integration.emulator.contract.played_calls import FUTURE, NOBODY, Ste
 
 @dataclass(frozen=True)
 class Difference:
-    """One call with two answers.
-
-    :param step: the call.
-    :param official: what the official client answers.
-    :param ours: what we answer.
-    :param why: why ours is another one.
-    :param part: which part of the answer this is about, such as ``"editJob.description"``; empty for all of it.
-    """
+    """A call with two answers, and why ours is another; `part` is the path of the compared part."""
 
     step: Step
     official: Any
@@ -28,7 +21,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Raises:
-    """It raises: the kind's name."""
+    """The call raises an error of this class."""
 
     kind: str
 
@@ -52,7 +45,7 @@ LOST = {"language": "Python", "version": "3.10"}
 # fmt: off
 SCRIPT: tuple[Step | Difference, ...] = (
     step("differs", "create", job_name="differs", project_id="$project", file="$folder/sleeps.py",
-         runtime_version="3.11", command_line="python {file} 30", description="made", cron_scheduling="0 0 1 1 *"),
+         runtime_version="3.11", command_line="python {file} 600", description="made", cron_scheduling="0 0 1 1 *"),
     step("spark that differs", "create", job_name="spark that differs", project_id="$project",
          file="$folder/sleeps.py", technology="spark", runtime_version="3.5", command_line="spark-submit {file}",
          extra_technology="Python", extra_technology_version="3.10"),
@@ -70,7 +63,7 @@ SCRIPT: tuple[Step | Difference, ...] = (
             "NameError", "SaagieNotFound"),
     renamed(step("upgrade no name", "upgrade_by_name", job_name="nothing", project_name="$project_name"),
             "NameError", "SaagieNotFound"),
-    Difference(step("another case", "get_id", job_name="JOB", project_name="THIRD project"),
+    Difference(step("another case", "get_id", job_name="JOB", project_name="$third_upper"),
                Raises("NameError"), "<id 1>", "Saagie lets no two names differ by case alone: the job is found"),
     hidden(step("list of nothing", "list_for_project_minimal", project_id=NOBODY), {"jobs": None}),
     hidden(step("full list of nothing", "list_for_project", project_id=NOBODY), {"jobs": None}),
@@ -174,9 +167,9 @@ SCRIPT: tuple[Step | Difference, ...] = (
                Raises("SystemExit"), Raises("SaagieAuthError"), "it ends the process"),
 
     # An end that it does not know.
-    Difference(step("ends in ERROR", "follow_to", job_id=JOB, status="ERROR", freq=0.2, timeout=4),
+    Difference(step("ends in ERROR", "follow_to", job_id=JOB, status="ERROR", freq=0.1, timeout="$patience"),
                Raises("TimeoutError"), "ERROR", "it waits on, for ever without a timeout"),
-    Difference(step("runs too long", "run_with_callback", job_id=JOB, freq=0.2, timeout=0.6),
+    Difference(step("runs too long", "run_with_callback", job_id=JOB, freq=0.1, timeout=0.3),
                Raises("TimeoutError"), Raises("SaagieWaitTimeout"), "a TimeoutError too, that names the instance"),
 )
 # fmt: on

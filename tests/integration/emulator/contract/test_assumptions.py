@@ -1,68 +1,57 @@
-"""`make contract`, on the emulator: every check holds, names rows that exist, and leaves nothing behind."""
+"""Test `make contract` on the emulator: checks hold, name rows of the docs, and leave nothing behind."""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
-from airflow_provider_saagie.client.saagie import SaagieClient
 from scripts import contract
-from tests.unit.client.conftest import settings_for
+from tests.support.clients import settings_for
+from tests.support.pages import DOCS
 
 if TYPE_CHECKING:
+    import pytest
+
     from airflow_provider_saagie.emulator.testing import Emulator
 
-ROWS = re.findall(
-    r"^\| (.+?) \|", (Path(__file__).resolve().parents[4] / "docs/assumptions.md").read_text(), re.MULTILINE
-)
+NAMES = "{ projects { name jobs { name } } }"
 
 
-def test_the_emulator_is_as_we_assume_saagie_to_be(emulator: Emulator) -> None:
-    said: list[str] = []
-    assert asyncio.run(contract.check(settings_for(emulator), None, said.append)) == []
-    assert "makes and deletes the project" in said[1]
-    assert not [line for line in said if "DIFFERS" in line]
-    with SaagieClient(settings_for(emulator)) as client:
-        assert "contract" not in str(client.session.run(_projects()))
+def check(emulator: Emulator, project: str | None) -> tuple[list[str], list[str]]:
+    """Return the checks that differ, and the report."""
+    report: list[str] = []
+    return asyncio.run(contract.check(settings_for(emulator), project, report.append)), report
 
 
-def test_a_platform_that_differs_is_told_and_cleaned_up(emulator: Emulator) -> None:
-    emulator.fault("error", "filteredLogs", times=0, message="no logs today")
-    said: list[str] = []
-    differs = asyncio.run(contract.check(settings_for(emulator), "Demo", said.append))
-    assert [line.split(":")[0] for line in differs] == ["_read_logs"]
-    assert any("no logs today" in line for line in said)
-    emulator.clear_faults()
-    with SaagieClient(settings_for(emulator)) as client:
-        names = [job["name"] for job in client.jobs.list_for_project_minimal(client.get_project_id("Demo"))["jobs"]]
-    assert not [name for name in names if name.startswith("contract ")]
+def test_emulator_meets_all_assumptions(emulator: Emulator) -> None:
+    differing, report = check(emulator, None)
+    assert differing == []
+    assert "makes and deletes the project" in report[1]
+    assert not [line for line in report if "DIFFERS" in line]
+    assert emulator.graphql(NAMES)["projects"] == [{"name": "Demo", "jobs": []}]
 
 
-def test_an_answer_that_can_not_be_read_differs_too_and_the_other_checks_go_on(
-    emulator: Emulator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def unreadable(at: contract.Platform) -> None:
+def test_difference_is_reported_and_cleaned_up(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that can't be read differs too, and the other checks go on."""
+
+    async def unreadable(_: contract.Platform) -> None:
         datetime.fromisoformat("yesterday")
 
-    monkeypatch.setattr(contract, "CHECKS", [(("`startTime` and",), unreadable), contract.CHECKS[0]])
-    said: list[str] = []
-    differs = asyncio.run(contract.check(settings_for(emulator), "Demo", said.append))
-    assert differs == ["unreadable: Invalid isoformat string: 'yesterday'"]
-    assert said[-1] == "2 checks, 1 differ."
+    checks = [(("`startTime` and",), unreadable), *contract.CHECKS]
+    monkeypatch.setattr(contract, "CHECKS", checks)
+    emulator.fault("error", "filteredLogs", times=0, message="no logs today")
+    differing, report = check(emulator, "Demo")
+    assert differing[0] == "unreadable: Invalid isoformat string: 'yesterday'"
+    assert [line.split(":")[0] for line in differing] == ["unreadable", "_read_logs"]
+    assert any("no logs today" in line for line in report)
+    assert report[-1] == f"{len(checks)} checks, 2 differ."
+    assert emulator.graphql(NAMES)["projects"] == [{"name": "Demo", "jobs": []}]
 
 
-def test_every_check_names_rows_of_the_assumptions() -> None:
-    for assumptions, check in contract.CHECKS:
+def test_checks_name_rows_of_the_docs() -> None:
+    rows = re.findall(r"^\| (.+?) \|", (DOCS / "assumptions.md").read_text(), re.MULTILINE)
+    for assumptions, function in contract.CHECKS:
         for assumption in assumptions:
-            assert sum(row.startswith(assumption) for row in ROWS) == 1, (check.__name__, assumption)
-
-
-def _projects():
-    from airflow_provider_saagie.client.calls import Call
-
-    return (yield Call("projects"))
+            assert sum(row.startswith(assumption) for row in rows) == 1, (function.__name__, assumption)

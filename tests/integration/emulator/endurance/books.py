@@ -1,4 +1,4 @@
-"""What an actor believes to be on the platform after each of its mutations, and what is really there."""
+"""What an actor believes to be on the platform after each of its mutations, and what is there."""
 
 from __future__ import annotations
 
@@ -18,9 +18,7 @@ query books($id: UUID!) {
     jobs {
       id name description
       versions { number commandLine isCurrent packageInfo { name downloadUrl } }
-      instances {
-        id number history { currentStatus { status reason } statuses { status } }
-      }
+      instances { id number history { currentStatus { status reason } statuses { status } } }
     }
   }
   projects { id name technologiesByCategory { technologies { id } } }
@@ -33,11 +31,9 @@ RIGHTS = "query rights($id: UUID!) { rights(projectId: $id) { name role } }"
 class JobBook:
     """A job.
 
-    :param description: changed by `editJob`.
-    :param versions: each version's command line, oldest first; the file that came with it follows from it.
-    :param numbers: the numbers of the instances that are kept.
-    :param stopped: those of them that were stopped.
-    :param runs: how many were ever started.
+    :param versions: each version's command line, oldest first; `content_of` it is the version's file.
+    :param numbers: the numbers of its instances, of which `stopped` were stopped.
+    :param runs: how many instances were ever started.
     """
 
     description: str | None
@@ -49,36 +45,38 @@ class JobBook:
 
 @dataclass(frozen=True)
 class Books:
-    """What is on the platform of an actor's own: jobs by their names, and further projects."""
+    """Jobs by their names, and the names of further projects."""
 
     jobs: dict[str, JobBook] = field(default_factory=dict)
     projects: frozenset[str] = frozenset()
 
 
 def content_of(command: str) -> bytes:
-    """Tell which file belongs to a command line; some are larger than what a pipe or a page holds."""
+    """Return the file that belongs to a command line; some are larger than a pipe or a page."""
     marker = int(command.rpartition(" ")[2])
     return f"# {command}\n{'x' * (marker % 7 * 9_000)}\n".encode().replace(b"\nx", b"\n#x")
 
 
 def read_books(platform: Platform, project_id: str, prefix: str, believed: Books) -> Books:
-    """Read what is really there, and check that nothing of it is half there.
+    """Read what is there, and check that nothing is half there.
 
-    :param project_id: the actor's project.
-    :param prefix: with what the names of its further projects begin.
-    :param believed: from here the number of runs is taken, as far as no instance says more.
+    :param prefix: the beginning of the names of the actor's further projects.
+    :param believed: tells the number of runs if no instance has a higher number.
     """
     found = platform.read(PROJECT, {"id": project_id})
     jobs = {}
     for job in found["project"]["jobs"]:
         versions = sorted(job["versions"], key=lambda one: one["number"])
-        assert [one["isCurrent"] for one in versions] == [False] * (len(versions) - 1) + [True], job
-        assert [one["number"] for one in versions] == list(range(1, len(versions) + 1)), job
+        last = len(versions)
+        assert [(one["number"], one["isCurrent"]) for one in versions] == [(n + 1, n + 1 == last) for n in range(last)]
         assert {one["packageInfo"]["name"] for one in versions} == {"job.sh"}, job
         numbers = frozenset(one["number"] for one in job["instances"])
         assert len(numbers) == len(job["instances"])
         for one in job["instances"]:
-            check_life(one)
+            history = [Status(each["status"]) for each in one["history"]["statuses"]]
+            assert history[0] is Status.AWAITING, one
+            assert all(later in TRANSITIONS[earlier] for earlier, later in itertools.pairwise(history)), one
+            assert status_of(one) in history, one
         known = believed.jobs.get(job["name"])
         jobs[job["name"]] = JobBook(
             description=job["description"],
@@ -87,54 +85,34 @@ def read_books(platform: Platform, project_id: str, prefix: str, believed: Books
             stopped=frozenset(one["number"] for one in job["instances"] if status_of(one) in ("KILLING", "KILLED")),
             runs=max([known.runs if known else 0, *numbers]),
         )
-    further = {one["name"]: one for one in found["projects"] if one["name"].startswith(prefix)}
-    for one in further.values():
+    further = [one for one in found["projects"] if one["name"].startswith(prefix)]
+    for one in further:
         assert [len(each["technologies"]) for each in one["technologiesByCategory"]] == [1, 1, 1], one
         assert len(platform.read(RIGHTS, {"id": one["id"]})["rights"]) == 2, one
-    return Books(jobs, frozenset(further))
+    return Books(jobs, frozenset(one["name"] for one in further))
 
 
 def check_files(platform: Platform, project_id: str) -> int:
-    """Download each file and compare it with what was uploaded.
-
-    :return: how many there are.
-    """
-    count = 0
-    for job in platform.read(PROJECT, {"id": project_id})["project"]["jobs"]:
-        for version in job["versions"]:
-            content = platform.download(version["packageInfo"]["downloadUrl"])
-            assert content == content_of(version["commandLine"]), version
-            count += 1
-    return count
+    """Download each file and compare it with the upload; return their number."""
+    jobs = platform.read(PROJECT, {"id": project_id})["project"]["jobs"]
+    versions = [version for job in jobs for version in job["versions"]]
+    for version in versions:
+        content = platform.download(version["packageInfo"]["downloadUrl"])
+        assert content == content_of(version["commandLine"]), version
+    return len(versions)
 
 
 def all_instances(platform: Platform, project_id: str) -> list[dict[str, Any]]:
-    """List the instances of all jobs of a project."""
     jobs = platform.read(PROJECT, {"id": project_id})["project"]["jobs"]
     return [one for job in jobs for one in job["instances"]]
 
 
-def check_life(instance: dict[str, Any]) -> None:
-    """Check that an instance went only where the table of states lets it go."""
-    history = [Status(one["status"]) for one in instance["history"]["statuses"]]
-    assert history[0] is Status.AWAITING, instance
-    assert all(later in TRANSITIONS[earlier] for earlier, later in itertools.pairwise(history)), instance
-    assert status_of(instance) in history, instance
-
-
 def status_of(instance: dict[str, Any]) -> str:
-    """Tell an instance's status."""
     return str(instance["history"]["currentStatus"]["status"])
 
 
-def reason_of(instance: dict[str, Any]) -> str | None:
-    """Tell why an instance is what it is."""
-    reason: str | None = instance["history"]["currentStatus"]["reason"]
-    return reason
-
-
 def processes_in(data: Path) -> list[int]:
-    """List the processes of jobs of a data folder: a job's HOME lies in it."""
+    """List the processes of jobs of a data folder: their HOME is in it."""
     mark = f"HOME={data.resolve()}/work/".encode()
     return [int(entry.parent.name) for entry in Path("/proc").glob("[0-9]*/environ") if mark in _content(entry)]
 

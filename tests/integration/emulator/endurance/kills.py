@@ -1,4 +1,4 @@
-"""Kills an emulator under load with `kill -9`, again and again, and balances the books after each restart.
+"""Kill an emulator under load with `kill -9`, again and again, and balance the books after each restart.
 
 By hand: ``python -m tests.integration.emulator.endurance.kills --times 100``. The suite runs a few kills only.
 """
@@ -8,28 +8,31 @@ from __future__ import annotations
 import argparse
 import random
 import tempfile
-import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from airflow_provider_saagie.emulator import testing
 from airflow_provider_saagie.emulator.states import ENDS
 from tests.integration.emulator.endurance.actor import Actor
-from tests.integration.emulator.endurance.books import all_instances, processes_in, reason_of, status_of
+from tests.integration.emulator.endurance.books import all_instances, processes_in, status_of
 from tests.integration.emulator.endurance.platform import LostError, Outcome, Platform
-from tests.support.emulator_process import Emulator, start_emulator
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 ACTORS = 4
-SHORTEST, LONGEST = 0.2, 2.5  # seconds of load before a kill
-LEAST = 15  # mutations before a kill, of all actors together
+LEAST, MOST = 15, 250  # mutations between two kills, of all actors together
 
 
 @dataclass
 class Tally:
     """What happened.
 
-    :param mutations: how many there were, by what was known of them and whether they were done.
+    :param mutations: their number by what was known of them and whether they were done.
     :param left_over: processes of jobs that were still there after a kill.
     :param lost: ids of the instances that a restart ended.
     :param files: artifacts that were compared at the end.
@@ -40,72 +43,65 @@ class Tally:
     lost: set[str] = field(default_factory=set)
     files: int = 0
 
-    def __str__(self) -> str:
-        """Write it in a line."""
-        return (
-            f"{self.mutations.total()} mutations ({dict(self.mutations)}), {self.left_over} processes left over and"
-            f" ended, {len(self.lost)} instances FAILED with UNEXPECTED_DELETION, {self.files} files compared"
-        )
 
-
-def kill_repeatedly(data: Path, times: int, seed: int, longest: float = LONGEST) -> Tally:
-    """Kill an emulator at random moments, restart it on the same folder, and compare what is there with the books.
-
-    :param times: how often.
-    :param longest: at most so many seconds of load are before a kill.
-    :param seed: what makes the choices repeatable.
-    :return: what happened.
-    """
-    moments, tally = random.Random(seed), Tally()
-    emulator = start_emulator(data)
+def kill_repeatedly(folder: Path, times: int, seed: int, most: int = MOST) -> Tally:
+    """Kill an emulator after a random number of mutations, restart it on its folder, and compare it with the books."""
+    chance, tally = random.Random(seed), Tally()
+    emulator = testing.start(folder)
     actors = [Actor(emulator, f"actor {number}", seed * 100 + number) for number in range(ACTORS)]
     try:
         for _ in range(times):
-            load_until_killed(emulator, actors, moments.uniform(SHORTEST, longest))
-            emulator.stop()  # it is dead: this closes its pipe
-            tally.left_over += len(processes_in(data))
-            emulator = restart(data, actors, tally)
+            load_until_killed(emulator, actors, chance.randint(LEAST, most))
+            tally.left_over += len(processes_in(folder / "data"))
+            emulator = restart(folder, actors, tally)
         tally.files = sum(actor.check_files() for actor in actors)
-        assert tally.files == len(list((data / "artifacts").iterdir())), "a file is there that no version needs"
+        stored = list((folder / "data" / "artifacts").iterdir())
+        assert tally.files == len(stored), "there is a file that no version needs"
     finally:
-        emulator.stop()
+        end(emulator, folder)
         for actor in actors:
             actor.platform.close()
-    assert processes_in(data) == []
-    assert "Traceback" not in data.with_name(data.name + ".stderr").read_text()
+    assert processes_in(folder / "data") == []
     tally.mutations = sum((actor.counts() for actor in actors), Counter())
     return tally
 
 
-def load_until_killed(emulator: Emulator, actors: list[Actor], seconds: float) -> None:
-    """Let all actors work, kill the emulator in the midst of it, and wait until they have noticed."""
+def load_until_killed(emulator: Emulator, actors: list[Actor], mutations: int) -> None:
+    """Let all actors work, kill the emulator meanwhile, and wait until they have noticed."""
     with ThreadPoolExecutor(len(actors)) as pool:
-        enough = _written(actors) + LEAST
+        enough = _written(actors) + mutations
         working = [pool.submit(_work, actor) for actor in actors]
-        time.sleep(seconds)
-        while _written(actors) < enough and not any(one.done() for one in working):
-            time.sleep(0.01)  # the machine is busy
+        wait_until(lambda: _written(actors) >= enough or any(one.done() for one in working), limit=600)
         emulator.process.kill()
         emulator.process.wait()
     for one in working:
         one.result()
 
 
-def restart(data: Path, actors: list[Actor], tally: Tally) -> Emulator:
-    """Start an emulator on the folder of one that was killed and check what it made of it."""
-    emulator = start_emulator(data)
+def restart(folder: Path, actors: list[Actor], tally: Tally) -> Emulator:
+    """Start an emulator on the folder of a killed one and check what it made of it."""
+    assert "Traceback" not in (folder / "emulator.log").read_text()
+    emulator = testing.start(folder)
     try:
-        assert processes_in(data) == [], "processes were left over"
+        assert processes_in(folder / "data") == [], "processes were left over"
         for actor in actors:
+            actor.platform.emulator.stop()  # it is dead: this closes its pipes
             actor.platform.emulator = emulator
             found = all_instances(actor.platform, actor.project_id)
             assert [one for one in found if status_of(one) not in ENDS] == []
-            tally.lost |= {one["id"] for one in found if reason_of(one) == "UNEXPECTED_DELETION"}
+            lost = (one for one in found if one["history"]["currentStatus"]["reason"] == "UNEXPECTED_DELETION")
+            tally.lost |= {one["id"] for one in lost}
             actor.settle()
     except BaseException:
         emulator.stop()
         raise
     return emulator
+
+
+def end(emulator: Emulator, folder: Path) -> None:
+    """Stop an emulator whose log has to have no traceback."""
+    emulator.stop()
+    assert "Traceback" not in (folder / "emulator.log").read_text()
 
 
 def _written(actors: list[Actor]) -> int:
@@ -129,11 +125,10 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=100)
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     given = parser.parse_args()
-    print(f"{given.times} kills, seed {given.seed}", flush=True)  # noqa: T201, it is a command
-    began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        tally = kill_repeatedly(Path(folder) / "data", given.times, given.seed)
-    print(f"books balanced after each, in {time.monotonic() - began:.0f} s: {tally}")  # noqa: T201, it is a command
+        tally = kill_repeatedly(Path(folder), given.times, given.seed)
+    tally.lost = {f"{len(tally.lost)} instances"}
+    print(f"{given}: the books are balanced after each kill: {tally}")  # noqa: T201, it is a command
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How the load tests talk to an emulator: reads are repeated, mutations are sent once and their outcome is told."""
+"""How the load tests talk to an emulator: queries are repeated, mutations are sent once and their outcome is noted."""
 
 from __future__ import annotations
 
@@ -7,134 +7,107 @@ import time
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-import requests
+import httpx
+
+from tests.support.emulator_client import LOGIN_PATH
 
 if TYPE_CHECKING:
-    from airflow_provider_saagie.emulator.testing import Emulator
+    from collections.abc import Callable
 
-_SECONDS = 30.0  # longer than any fault delays an answer
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 
 class Outcome(StrEnum):
     """What a client knows of a mutation that it sent."""
 
-    DONE = "done"  # it was answered
-    REFUSED = "refused"  # it was answered that it was not done
-    DOUBT = "doubt"  # no answer, or none that says
+    DONE = "done"
+    REFUSED = "refused"  # the answer says that it was not done
+    DOUBT = "doubt"  # no answer, or an unusable one
 
 
 class LostError(Exception):
-    """A read was not answered, for as long as it was tried."""
+    """A query was repeated until the patience was over."""
 
 
 class Platform:
-    """A client of one actor.
+    """The client of an actor, whose name the emulator lists with each mutation."""
 
-    :param emulator: the emulator.
-    :param name: who the actor is; the emulator lists it with each mutation.
-    """
-
-    patience = 30.0  # for how many seconds a read is repeated
+    patience = 120.0  # seconds in which a query is repeated
 
     def __init__(self, emulator: Emulator, name: str) -> None:
         self.emulator = emulator
         self._name = name
-        self._session = requests.Session()
+        self._http = httpx.Client(trust_env=False, timeout=120)
         self._token: str | None = None
         self._sent = 0
+        self.close = self._http.close
+
+    @property
+    def agent(self) -> str:
+        """The name of the last mutation; each has its own."""
+        return f"books {self._name} {self._sent}"
 
     def write(
         self, document: str, variables: dict[str, Any], content: bytes | None = None
     ) -> tuple[Outcome, dict[str, Any]]:
-        """Send a mutation once; a new token is fetched before, never after.
-
-        :return: what became of it, and the answer's data where it was done.
-        """
+        """Send a mutation once; return its outcome, and the answer's data if it was done."""
         self._sent += 1
-        body = {"query": document, "variables": variables}
         try:
-            answer = self._post(body, content, {"User-Agent": self.agent})
+            answer = self._send(document, variables, content, {"User-Agent": self.agent})
             if answer.status_code == 401:
                 self._token = None
                 return Outcome.REFUSED, {}
             found = answer.json()
-        except (requests.RequestException, ValueError):
+        except (httpx.HTTPError, ValueError):
             return Outcome.DOUBT, {}
         if answer.status_code != 200:
             return Outcome.DOUBT, {}
         return (Outcome.REFUSED, {}) if found.get("errors") else (Outcome.DONE, found["data"])
 
-    @property
-    def agent(self) -> str:
-        """What the last mutation called itself; no two are called alike."""
-        return f"books {self._name} {self._sent}"
-
     def read(self, document: str, variables: dict[str, Any]) -> dict[str, Any]:
-        """Ask until there is an answer, and return its data."""
-        return self._patiently(lambda: self._data(document, variables))
+        """Send a query until it is answered with data."""
+        return self._repeat(lambda: self._checked(self._send(document, variables)).json()["data"])
 
     def download(self, path: str) -> bytes:
-        """Fetch a file until there is one."""
-        return self._patiently(lambda: self._file(path))
+        url = self.emulator.url + path
+        return self._repeat(lambda: self._checked(self._http.get(url, headers=self._headers())).content)
 
-    def close(self) -> None:
-        """Close the connections."""
-        self._session.close()
-
-    def _patiently(self, ask: Any) -> Any:
+    def _repeat(self, ask: Callable[[], Any]) -> Any:
         deadline = time.monotonic() + self.patience
         while True:
             try:
-                return ask()
-            except (requests.RequestException, ValueError, KeyError) as error:
+                if found := ask():
+                    return found
+                raise ValueError("no data")
+            except (httpx.HTTPError, ValueError, KeyError) as error:
                 if time.monotonic() > deadline:
                     raise LostError(repr(error)) from error
                 time.sleep(0.1)
 
-    def _data(self, document: str, variables: dict[str, Any]) -> dict[str, Any]:
-        answer = self._post({"query": document, "variables": variables}, None, {})
-        self._check(answer)
-        return answer.json()["data"] or self._fail(answer)
-
-    def _file(self, path: str) -> bytes:
-        answer = self._session.get(self.emulator.url + path, headers=self._headers({}), timeout=_SECONDS)
-        self._check(answer)
-        return answer.content
-
-    def _post(self, body: dict[str, Any], content: bytes | None, headers: dict[str, str]) -> requests.Response:
-        url, headers = self.emulator.graphql_url, self._headers(headers)
+    def _send(
+        self, document: str, variables: dict[str, Any], content: bytes | None = None, headers: Any = ()
+    ) -> httpx.Response:
+        url = f"{self.emulator.url}/projects/api/platform/1/graphql"
+        body, all_headers = {"query": document, "variables": variables}, self._headers() | dict(headers)
         if content is None:
-            return self._session.post(url, json=body, headers=headers, timeout=_SECONDS, allow_redirects=False)
+            return self._http.post(url, json=body, headers=all_headers)
         parts = {"operations": json.dumps(body), "map": json.dumps({"0": ["variables.file"]})}
-        files = {"0": ("job.sh", content)}
-        return self._session.post(
-            url, data=parts, files=files, headers=headers, timeout=_SECONDS, allow_redirects=False
-        )
+        return self._http.post(url, data=parts, files={"0": ("job.sh", content)}, headers=all_headers)
 
-    def _headers(self, headers: dict[str, str]) -> dict[str, str]:
+    def _headers(self) -> dict[str, str]:
         if self._token is None:
-            self._token = self._log_in()
-        return {**headers, "Authorization": f"Bearer {self._token}"}
+            emulator = self.emulator
+            credentials = {"login": emulator.login, "password": emulator.password}
+            headers = {"Saagie-Realm": emulator.realm}
+            answer = self._http.post(emulator.url + LOGIN_PATH, json=credentials, headers=headers)
+            if answer.status_code != 200 or answer.text.count(".") != 1 or "<" in answer.text:
+                raise ValueError(f"not a token: {answer.status_code} {answer.text[:100]}")
+            self._token = answer.text
+        return {"Authorization": f"Bearer {self._token}"}
 
-    def _log_in(self) -> str:
-        emulator = self.emulator
-        answer = self._session.post(
-            f"{emulator.url}/authentication/api/open/authenticate",
-            json={"login": emulator.login, "password": emulator.password},
-            headers={"Saagie-Realm": emulator.realm},
-            timeout=_SECONDS,
-            allow_redirects=False,
-        )
-        answer.raise_for_status()
-        if answer.text.count(".") != 1 or "<" in answer.text:
-            raise ValueError("this is no token")
-        return answer.text
-
-    def _check(self, answer: requests.Response) -> None:
+    def _checked(self, answer: httpx.Response) -> httpx.Response:
         if answer.status_code == 401:
             self._token = None
         if answer.status_code != 200:
-            self._fail(answer)
-
-    def _fail(self, answer: requests.Response) -> Any:
-        raise ValueError(f"{answer.status_code} {answer.text[:200]}")
+            raise ValueError(f"{answer.status_code} {answer.text[:200]}")
+        return answer
