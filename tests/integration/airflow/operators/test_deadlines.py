@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
-import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -22,10 +19,8 @@ from tests.support.scripted_jobs import job_that_ends
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import FrameType
-
-    from airflow_provider_saagie.emulator.testing import Emulator, LocalInstance
+    from airflow_provider_saagie.emulator.testing import Emulator
+    from tests.integration.airflow.operators.conftest import Alarm, Instances
     from tests.support.held_jobs import Hold
 
 HOUR = 3600.0  # the limit of each task; its try began an hour ago, or just now
@@ -35,16 +30,12 @@ pytestmark = pytest.mark.usefixtures("set_connection")
 
 
 @pytest.fixture
-def statuses(emulator: Emulator) -> Callable[[str], list[str]]:
-    """A function that returns the statuses of a job's instances, once none of them is being stopped."""
-
-    def instances(job_id: str) -> list[LocalInstance]:
-        (found,) = (job.instances for job in emulator.jobs().values() if job.id == job_id)
-        return list(found)
+def statuses(instances: Instances) -> Callable[[str], list[str]]:
+    """A function that returns the statuses of a job's instances, once each of them runs, or has ended."""
 
     def read(job_id: str) -> list[str]:
-        wait_until(lambda: all(one.status != "KILLING" for one in instances(job_id)))
-        return [one.status for one in instances(job_id)]
+        passing = {"REQUESTED", "QUEUED", "AWAITING", "KILLING"}
+        return wait_until(lambda: not passing & set(now := [one.status for one in instances(job_id)]) and now)
 
     return read
 
@@ -74,37 +65,13 @@ def test_passed_deadline_stops_or_leaves_the_instance(
             rf"The instance was {left}\.\nhttp\S+/instances/\S+$"
         )
         assert re.match(pattern, str(error), re.DOTALL), given
-        wait_until(lambda: statuses(job_id)[0] not in ("REQUESTED", "QUEUED"))  # noqa: B023 - called at once
         assert statuses(job_id) == [status], given
-
-
-@pytest.fixture
-def alarm() -> Iterator[Callable[[Callable[[], Any]], None]]:
-    """A function that lets Airflow's alarm strike the main thread as soon as a condition is true."""
-    threads: list[threading.Thread] = []
-
-    def strike(_number: int, _frame: FrameType | None) -> None:
-        raise AirflowTaskTimeout("Timeout")
-
-    def strike_when(condition: Callable[[], Any]) -> None:
-        def wait() -> None:
-            wait_until(condition)
-            os.kill(os.getpid(), signal.SIGUSR1)
-
-        threads.append(threading.Thread(target=wait))
-        threads[-1].start()
-
-    before = signal.signal(signal.SIGUSR1, strike)
-    yield strike_when
-    for thread in threads:
-        thread.join()
-    signal.signal(signal.SIGUSR1, before)
 
 
 # The alarm raises wherever Python is, which may be in a finalizer, whose errors are only reported.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_alarm_in_the_worker_stops_the_instance(
-    make_job: MakeJob, hold: Hold, emulator: Emulator, statuses: Any, alarm: Any
+    make_job: MakeJob, hold: Hold, emulator: Emulator, statuses: Any, alarm: Alarm
 ) -> None:
     """The alarm strikes while the task waits, and while Saagie is asked to stop the instance."""
     for operation, age in (("watchInstances", 0.0), ("stopJobInstance", HOUR)):
@@ -150,7 +117,6 @@ def test_backstop_stops_or_leaves_the_instance(make_job: MakeJob, hold: Hold, st
         assert type(error) is SaagieWaitTimeout
         for part in ("No triggerer has told", "The timeout of 3600 s passed", "/instances/"):
             assert part in str(error), on_timeout
-        wait_until(lambda: statuses(job_id)[0] not in ("REQUESTED", "QUEUED"))  # noqa: B023 - called at once
         assert statuses(job_id) == [status]
 
 
