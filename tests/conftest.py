@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 AIRFLOW_HOME = airflow_home.settle()
 pytest_plugins = ("tests.support.xdist_scheduler", "tests.support.airflow_stack")
+
+
+@pytest.fixture(autouse=True)
+def _small_secrets_masker() -> None:
+    """Empty Airflow's secrets masker, which each login's token makes larger and slower for the rest of the process."""
+    if masker := sys.modules.get("airflow.sdk._shared.secrets_masker"):
+        masker.reset_secrets_masker()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""One real Airflow with a local Saagie, shared by all tests of a run that ask for it; a plugin of tests/conftest.py."""
+"""One real Airflow with a local Saagie, shared by all tests of a run; a plugin of tests/conftest.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from scripts.airflow_api import AirflowApi
     from scripts.stack import Stack
 
-PARALLELISM = 10
+PARALLELISM = 10  # tests wait in workers at the same time
+# A test edits a DAG, which is to take effect at once.
+OPTIONS = {"core": {"min_serialized_dag_update_interval": "0"}}
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +28,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     dags = folder / "dags"
     shutil.copytree(ROOT / "example_dags", dags, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "tests" / "system" / "stack" / "dags", dags, dirs_exist_ok=True)
-    with stacks.temporary(folder / "run", dags, parallelism=PARALLELISM) as running:
+    with stacks.temporary(folder / "run", dags, parallelism=PARALLELISM, more_options=OPTIONS) as running:
         yield running
 
 

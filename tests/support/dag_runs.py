@@ -163,8 +163,10 @@ def _collected_lines() -> Iterator[dict[str, list[str]]]:
     current: list[str] = []
 
     def processor(_logger: object, _method: str, event: dict[str, Any]) -> dict[str, Any]:
-        if event.get("logger", "").startswith(("task", "airflow.task")) and not str(event["event"]).startswith("::"):
-            skipped = ("event", "level", "logger", "timestamp", "loc", "exc_info", "error_detail")
+        if event.get("logger", "").startswith(("task", "airflow.task", "airflow_provider_saagie")) and not str(
+            event["event"]
+        ).startswith("::"):
+            skipped = ("event", "level", "logger", "timestamp", "loc", "exc_info", "error_detail", "ti")
             values = [f"{name}={value}" for name, value in event.items() if name not in skipped]
             trace = traceback.format_exc(limit=0) if event.get("exc_info") else ""
             current.append(" ".join((str(event["event"]), *values)) + (f"\n{trace}" if trace else ""))

@@ -198,9 +198,10 @@ def _batch_response(alias: str, ids: list[str], get_item: Callable[[int], Row]) 
 
 
 @asynccontextmanager
-async def fake_saagie() -> AsyncIterator[FakeSaagie]:
-    """Start a fake Saagie in the running loop."""
-    state = FakeSaagie(began=asyncio.get_running_loop().time())
+async def fake_saagie(state: FakeSaagie | None = None) -> AsyncIterator[FakeSaagie]:
+    """Serve a fake Saagie in the running loop."""
+    state = state or FakeSaagie()
+    state.began = asyncio.get_running_loop().time()
     app = web.Application()
     app.router.add_post("/authentication/api/open/authenticate", state.log_in)
     app.router.add_post("/projects/api/platform/1/graphql", state.graphql)
@@ -225,16 +226,3 @@ def connection(url: str, monkeypatch: Any, *, password: str = PASSWORD, conn_id:
     extra = {"realm": "local", "platform_id": 1, "timeout": 20}
     monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({**fields, "extra": extra}))
     return conn_id
-
-
-# Former names, until all areas are merged.
-RowFails, Asked, SmallSaagie, small_saagie = ItemError, Request, FakeSaagie, fake_saagie
-for _old, _new in {
-    "tell": "get_instance", "list_job": "list_instances", "refuse": "intercept", "log_of": "get_log",
-    "asked": "requests", "looks": "polls", "lists": "job_polls", "hangs_up": "drops_connection",
-}.items():  # fmt: skip
-    setattr(
-        FakeSaagie,
-        _old,
-        property(lambda self, new=_new: getattr(self, new), lambda self, value, new=_new: setattr(self, new, value)),
-    )

@@ -65,11 +65,3 @@ def run(
 
     with asyncio.Runner(loop_factory=loop, debug=debug) as runner:
         return runner.run(run_and_check())
-
-
-# Old names, until the rewrite of all areas is merged.
-SkippingLoop = TimelessLoop = VirtualTimeLoop
-
-
-def loop_at(phase: float, period: float) -> VirtualTimeLoop:
-    return VirtualTimeLoop(start=phase)

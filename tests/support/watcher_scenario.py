@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_saagie.triggers import watcher
-from airflow_provider_saagie.triggers.waiter import Ended, Verdict, Waiter
+from airflow_provider_saagie.triggers.waiter import Ended, Failed, Verdict, Waiter
 from tests.support.fake_saagie import HOUR, FakeSaagie, connection, fake_saagie, instance
 from tests.support.recording_logger import RecordingLogger
 from tests.support.virtual_time import VirtualTimeLoop, run
@@ -39,6 +39,19 @@ class Waiting:
     async def verdict(self) -> Verdict:
         return await self.task
 
+    async def status(self) -> str:
+        """Wait for the end; return the instance's status."""
+        verdict = await self.task
+        assert isinstance(verdict, Ended)
+        return verdict.instance.status
+
+    async def failure(self, message: str = "") -> str:
+        """Wait for a failure whose message contains a text; return its kind."""
+        verdict = await self.task
+        assert isinstance(verdict, Failed)
+        assert message in verdict.message
+        return verdict.kind
+
     async def leave(self) -> None:
         await cancel_all([self])
         assert self.task.cancelled()
@@ -50,12 +63,12 @@ class Scenario:
     :param start: the loop's first time; polls fall on multiples of their interval.
     """
 
-    saagie: FakeSaagie
     conn_id: str
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, start: float = 0.0) -> None:
         self.monkeypatch = monkeypatch
         self.start = start
+        self.saagie = FakeSaagie()
 
     def run(
         self,
@@ -67,7 +80,7 @@ class Scenario:
         """Run a scenario. At its end the watcher must be gone, with its tasks and its connections."""
 
         async def run_and_check() -> None:
-            async with fake_saagie() as self.saagie:
+            async with fake_saagie(self.saagie):
                 self.conn_id = connection(self.saagie.url, self.monkeypatch)
                 await main()
                 await asyncio.sleep(0.1 + self.saagie.latency)

@@ -11,7 +11,6 @@ from tests.system.stack.task_run import TaskRun, task_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from scripts.stack import Stack
 
@@ -24,9 +23,11 @@ def saagie(stack: Stack) -> Iterator[SaagieSide]:
     side.client.close()
 
 
-@pytest.fixture
-def begin(stack: Stack, saagie: SaagieSide, tmp_path: Path) -> Iterator[Callable[..., TaskRun]]:
+@pytest.fixture(scope="module")
+def begin(
+    stack: Stack, saagie: SaagieSide, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., TaskRun]]:
     """A function that creates a job and starts a run of a DAG with it."""
-    with task_runs(stack, saagie, tmp_path) as start:
+    with task_runs(stack, saagie, tmp_path_factory.mktemp("jobs")) as start:
         yield start
         saagie.clear_faults()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import psutil
 
@@ -116,6 +117,13 @@ class TaskRun:
         self.saagie.end(instance_id, "SUCCEEDED")
         assert self.airflow.wait_for_run(self.dag_id, self.run_id, seconds=LIMIT) == "success", self
         assert self.xcom() == instance_id, self
+
+
+def parse_again(airflow: AirflowApi, dag_id: str) -> None:
+    """Have Airflow parse a DAG's file again, which has been edited."""
+    airflow.wait_for_dag(dag_id)
+    token = airflow.call("GET", f"dags/{dag_id}/details")["file_token"]
+    airflow.call("PUT", f"parseDagFile/{quote(token, safe='')}")
 
 
 @contextmanager

@@ -21,6 +21,13 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 TIMEOUT = 25.0  # seconds, as in dags/run_dags.py
 WAYS = ("deferred", "running")
+DEADLINE_ERRORS = {"limited": "AirflowTaskTimeout", "timed": "SaagieWaitTimeout"}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def deadline_runs(begin: Callable[[str], TaskRun]) -> list[tuple[TaskRun, str]]:
+    """Runs with a deadline and their errors: begun first, so that the deadlines pass during another test."""
+    return [(begin(f"{kind}_{way}"), error) for kind, error in DEADLINE_ERRORS.items() for way in WAYS]
 
 
 def test_end_of_instance_decides_state_and_retry(begin: Callable[[str], TaskRun]) -> None:
@@ -84,10 +91,8 @@ def check_deadline(run: TaskRun, *messages: str) -> None:
         assert message in run.errors(), (run, message)
 
 
-def test_deadline_fails_task_and_stops_instance(begin: Callable[[str], TaskRun]) -> None:
-    errors = {"limited": "AirflowTaskTimeout", "timed": "SaagieWaitTimeout"}
-    runs = [(begin(f"{kind}_{way}"), error) for kind, error in errors.items() for way in WAYS]
-    for run, error in runs:
+def test_deadline_fails_task_and_stops_instance(deadline_runs: list[tuple[TaskRun, str]]) -> None:
+    for run, error in deadline_runs:
         check_deadline(run, error, f"timeout of {TIMEOUT:.0f} s passed: the try began ")
 
 

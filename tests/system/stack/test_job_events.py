@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import pytest
 
 from tests.system.stack.saagie_side import wait_until
+from tests.system.stack.task_run import parse_again
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,11 +24,8 @@ DAG, ASSET = "after_a_job", "event_job"
 
 def watch(stack: Stack, job_id: str) -> None:
     """Have Airflow parse the DAG file again, which watches the job from then on."""
-    airflow = stack.airflow
     (stack.settings.dags / "event_job_id").write_text(job_id, encoding="utf-8")
-    airflow.wait_for_dag(DAG)
-    token = airflow.call("GET", f"dags/{DAG}/details")["file_token"]
-    airflow.call("PUT", f"parseDagFile/{quote(token, safe='')}")
+    parse_again(stack.airflow, DAG)
 
 
 def stored(airflow: AirflowApi) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from scripts import airflow_settings
 from tests.system.stack.saagie_side import wait_until
+from tests.system.stack.task_run import parse_again
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,19 +19,16 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
-DEFERRED, RUNNING = "once_deferred", "once_running"
+DEFERRED, RUNNING, EDITED = "once_deferred", "once_running", "edited_deferred"
 REQUEST_TIMEOUT = 20  # seconds: a test has to kill a worker before it gives a request up
 DELAY = 10  # seconds: before that, and surely after the kill, Saagie does what was requested
 
 
 @pytest.fixture(scope="module", autouse=True)
-def connection(stack: Stack) -> None:
-    """The connection of the DAGs, whose requests time out sooner than usual."""
+def lost(stack: Stack, saagie: SaagieSide, begin: Callable[[str], TaskRun]) -> dict[str, TaskRun]:
+    """Runs whose first `runJob` had no answer: begun first, since it takes half a minute until they continue."""
     extra = json.loads(stack.connection["extra"]) | {"timeout": REQUEST_TIMEOUT}
     stack.airflow.put_connection(stack.connection | {"connection_id": "saagie_short", "extra": json.dumps(extra)})
-
-
-def test_lost_answer_or_dead_worker_starts_no_second_run(begin: Callable[[str], TaskRun], saagie: SaagieSide) -> None:
     dropped = saagie.fault("drop", "runJob", times=2)
     runs = {"dropped, deferred": begin(DEFERRED), "dropped, running": begin(RUNNING)}
     wait_until(dropped)
@@ -45,26 +40,7 @@ def test_lost_answer_or_dead_worker_starts_no_second_run(begin: Callable[[str], 
     runs["died before sending"] = begin(RUNNING)
     wait_until(is_read)
     runs["died before sending"].kill_worker()
-    for name in ("died while waiting", "succeeded without worker", "died, sibling was cleared"):
-        runs[name] = begin(RUNNING)
-
-    first = {name: run.waits_for(1) for name, run in runs.items()}
-
-    sibling = runs["died, sibling was cleared"]
-    sibling.airflow.wait_for_state(RUNNING, sibling.run_id, "sibling", "success")
-    sibling.airflow.clear(RUNNING, sibling.run_id, "sibling")
-    for name in ("died while waiting", "succeeded without worker", "died, sibling was cleared"):
-        runs[name].kill_worker()
-    saagie.end(first["succeeded without worker"], "SUCCEEDED")
-    for name in ("died while waiting", "died, sibling was cleared"):
-        runs[name].is_followed_by_retry(first[name])
-    for name, run in runs.items():
-        if name != "succeeded without worker":
-            run.succeeds(first[name])
-        assert run.ends()["state"] == "success", name
-        assert [one.id for one in run.instances()] == [first[name]], name
-        assert run.task["try_number"] == (1 if name.startswith("dropped") else 2), name
-        assert ("adopted it" in run.log()) is (name.startswith("dropped") or name == "died after sending"), name
+    return runs
 
 
 def test_clear_runs_job_again(begin: Callable[[str], TaskRun]) -> None:
@@ -91,20 +67,40 @@ def test_clear_runs_job_again(begin: Callable[[str], TaskRun]) -> None:
 
 
 def test_clear_differs_from_retry_after_retries_were_edited(begin: Callable[[str], TaskRun], stack: Stack) -> None:
-    edited = stack.wishes.dags / "once_retries.txt"
-    env = airflow_settings.environment(stack.settings, stack.wishes.folder)
-    reserialize = [sys.executable, "-m", "airflow", "dags", "reserialize"]
-    runs = {retries: begin(DEFERRED) for retries in (5, 0)}
+    runs = {retries: begin(EDITED) for retries in (5, 0)}
     first = {retries: run.waits_for(1) for retries, run in runs.items()}
-    try:
-        for retries, run in runs.items():
-            edited.write_text(str(retries))
-            subprocess.run(reserialize, env=env, check=True)
-            run.airflow.clear(DEFERRED, run.run_id, "run")
-            second = run.waits_for(2)
-            assert run.saagie.status(first[retries]) == "KILLED", retries
-            assert run.unfinished() == [second], retries
-            run.succeeds(second)
-    finally:
-        edited.unlink()
-        subprocess.run(reserialize, env=env, check=True)
+    for retries, run in runs.items():
+        (stack.wishes.dags / "edited_retries.txt").write_text(str(retries))
+        parse_again(stack.airflow, EDITED)
+        wait_until(lambda retries=retries: stack.airflow.call("GET", f"dags/{EDITED}/tasks/run")["retries"] == retries)
+        run.airflow.clear(EDITED, run.run_id, "run")
+        second = run.waits_for(2)
+        assert run.saagie.status(first[retries]) == "KILLED", retries
+        assert run.unfinished() == [second], retries
+        run.succeeds(second)
+
+
+def test_lost_answer_or_dead_worker_starts_no_second_run(
+    lost: dict[str, TaskRun], begin: Callable[[str], TaskRun], saagie: SaagieSide
+) -> None:
+    runs = dict(lost)
+    for name in ("died while waiting", "succeeded without worker", "died, sibling was cleared"):
+        runs[name] = begin(RUNNING)
+
+    first = {name: run.waits_for(1) for name, run in runs.items()}
+
+    sibling = runs["died, sibling was cleared"]
+    sibling.airflow.wait_for_state(RUNNING, sibling.run_id, "sibling", "success")
+    sibling.airflow.clear(RUNNING, sibling.run_id, "sibling")
+    for name in ("died while waiting", "succeeded without worker", "died, sibling was cleared"):
+        runs[name].kill_worker()
+    saagie.end(first["succeeded without worker"], "SUCCEEDED")
+    for name in ("died while waiting", "died, sibling was cleared"):
+        runs[name].is_followed_by_retry(first[name])
+    for name, run in runs.items():
+        if name != "succeeded without worker":
+            run.succeeds(first[name])
+        assert run.ends()["state"] == "success", name
+        assert [one.id for one in run.instances()] == [first[name]], name
+        assert run.task["try_number"] == (1 if name.startswith("dropped") else 2), name
+        assert ("adopted it" in run.log()) is (name.startswith("dropped") or name == "died after sending"), name

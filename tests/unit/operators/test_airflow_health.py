@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import http.server
-import json
 import socket
 import threading
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,67 +11,20 @@ import pytest
 from airflow_provider_saagie import airflow_compat, airflow_health
 from airflow_provider_saagie.airflow_health import ApiServer
 from airflow_provider_saagie.operators import given_up, pulse
+from tests.support.api_server import ALIVE, BOTH, ENDLESS, EXECUTION, HEALTH, NO_DATABASE, WELL, Airflow, Page, serving
 from tests.support.tls_server import Authority
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-Page = tuple[int, str]
-HEALTH, EXECUTION = "/api/v2/monitor/health", "/execution/health"
-WELL: Page = (200, json.dumps({"metadatabase": {"status": "healthy"}, "scheduler": {"status": "unhealthy"}}))
-NO_DATABASE: Page = (200, json.dumps({"metadatabase": {"status": "unhealthy"}}))
-ALIVE: Page = (200, json.dumps({"status": "healthy"}))
-ENDLESS: Page = (200, "endless")
 TIMEOUT = airflow_health.TIMEOUT
-BOTH = {HEALTH: WELL, EXECUTION: ALIVE}
 
 
 @pytest.fixture(autouse=True)
 def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the servers of the tests all the time that a busy machine needs."""
     monkeypatch.setattr(airflow_health, "TIMEOUT", 60.0)
-
-
-@dataclass
-class Airflow:
-    """An API server's health pages.
-
-    :param pages: status and body by path; any other path is 404.
-    :param requests: the path and the header `Authorization` of each request.
-    """
-
-    url: str
-    pages: dict[str, Page]
-    requests: list[tuple[str, str | None]] = field(default_factory=list)
-
-
-@contextmanager
-def serving(pages: dict[str, Page]) -> Iterator[Airflow]:
-    over = threading.Event()
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            airflow.requests.append((self.path, self.headers["Authorization"]))
-            status, body = page = airflow.pages.get(self.path, (404, ""))
-            self.send_response(status)
-            self.end_headers()
-            with suppress(ConnectionError):  # the client may not read all of it
-                while page == ENDLESS and not over.wait(0.02):
-                    self.wfile.write(b" ")
-                self.wfile.write(body.encode())
-
-        def log_message(self, *_: object) -> None:
-            """Log nothing."""
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
-        airflow = Airflow(f"http://127.0.0.1:{server.server_port}", dict(pages))
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        yield airflow
-        over.set()
-        server.shutdown()
 
 
 def probed(airflow: Airflow) -> ApiServer:

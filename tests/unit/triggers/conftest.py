@@ -9,6 +9,7 @@ from inspect import iscoroutinefunction, signature
 import pytest
 from packaging.version import Version
 
+from tests.support.fake_saagie import FakeSaagie
 from tests.support.watcher_scenario import Scenario
 
 # These import what Airflow has from 3.3 on; only `make test-bounds` runs the others on an older one.
@@ -20,6 +21,12 @@ collect_ignore = SINCE_3_3 if Version(version("apache-airflow-core")) < Version(
 def scenario(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Scenario:
     """A fake Saagie and a connection to it; a parameter is the loop's first time."""
     return Scenario(monkeypatch, start=getattr(request, "param", 0.0))
+
+
+@pytest.fixture
+def saagie(scenario: Scenario) -> FakeSaagie:
+    """The scenario's server."""
+    return scenario.saagie
 
 
 @pytest.hookimpl(tryfirst=True)

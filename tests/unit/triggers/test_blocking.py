@@ -10,7 +10,7 @@ from airflow_provider_saagie import job_log
 from airflow_provider_saagie.client import async_session, tls
 from airflow_provider_saagie.triggers.outage import AT_A_TIME
 from airflow_provider_saagie.triggers.poller import ENDS_AT_A_TIME
-from tests.support.fake_saagie import ItemError, ends_at, fails, instance, row
+from tests.support.fake_saagie import FakeSaagie, ItemError, ends_at, fails, instance, row
 from tests.support.recording_logger import BlockedLogger, RecordingLogger
 from tests.support.watcher_scenario import HOUR, Scenario, all_end, cancel_all
 
@@ -38,12 +38,12 @@ class TurnCounter:
         self._in_turn = False
 
 
-async def test_ends_and_failures_are_spread_over_turns(scenario: Scenario) -> None:
+async def test_ends_and_failures_are_spread_over_turns(scenario: Scenario, saagie: FakeSaagie) -> None:
     """Airflow does much with each event: four responses with a hundred ends each would block its loop."""
     for is_refused, at_most in ((False, ENDS_AT_A_TIME), (True, AT_A_TIME)):
         if is_refused:
-            scenario.saagie.change_password()
-        scenario.saagie.get_instance = ends_at(0)
+            saagie.change_password()
+        saagie.get_instance = ends_at(0)
         turns = TurnCounter()
         waiting = scenario.wait_many(1, 400)
         for one in waiting:
@@ -52,7 +52,9 @@ async def test_ends_and_failures_are_spread_over_turns(scenario: Scenario) -> No
         assert (sum(turns.counts), max(turns.counts)) == (400, at_most)
 
 
-async def test_log_pages_are_spread_over_turns(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_log_pages_are_spread_over_turns(
+    scenario: Scenario, saagie: FakeSaagie, monkeypatch: pytest.MonkeyPatch
+) -> None:
     turns, formatted = TurnCounter(), job_log.formatted
 
     def spy(line: LogLine) -> str:
@@ -60,25 +62,32 @@ async def test_log_pages_are_spread_over_turns(scenario: Scenario, monkeypatch: 
         return formatted(line)
 
     monkeypatch.setattr(job_log, "formatted", spy)
-    scenario.saagie.get_log = lambda *_: [("STDOUT", f"line {n}") for n in range(20)]
+    saagie.get_log = lambda *_: [("STDOUT", f"line {n}") for n in range(20)]
     waiting = scenario.wait_many(1, 20, stream_logs=True)
     await asyncio.sleep(5)
     assert turns.counts == [20] * 20
     await cancel_all(waiting)
 
 
-async def test_lines_are_written_by_a_thread(scenario: Scenario) -> None:
-    """The triggerer's log is a socket: writing blocks while the process at its other end is busy."""
+async def test_threads_write_lines_and_read_the_ca_bundle(
+    scenario: Scenario, saagie: FakeSaagie, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The triggerer's log is a socket, which blocks while its other end is busy. A bundle takes 0.1 s and more."""
+    readers = []
+
+    def trusting(bundle: str) -> Any:
+        readers.append(threading.get_ident())
+        return tls.trusting(bundle)
 
     def get_instance(id_: str, at: float) -> dict[str, Any]:
         if id_ == instance(1) and at < 20:
             raise ItemError("out of order")
         return row("RUNNING" if at < 300 else "STRANGE" if at < 330 else "SUCCEEDED", age=HOUR)
 
-    saagie = scenario.saagie
-    saagie.intercept = fails(503, 30, 130)
+    saagie.intercept = lambda request: fails(502 if request.at < 60 else 504, 30, 130)(request)
     saagie.get_instance = get_instance
     saagie.get_log = lambda *_: [("STDOUT", "line")]
+    monkeypatch.setattr(async_session, "trusting", trusting)
     doubted, healthy = scenario.wait(1), scenario.wait(2, stream_logs=True)
     await asyncio.sleep(90)
     late, stopper = scenario.wait(3), RecordingLogger()
@@ -92,13 +101,14 @@ async def test_lines_are_written_by_a_thread(scenario: Scenario) -> None:
         (stopper, ["why", "nothing to stop"]),
     ):
         assert [part in line for line, part in zip(log.lines, expected, strict=True)] == [True] * len(expected)
-        assert threading.get_ident() not in log.threads
+        assert threading.get_ident() not in log.threads + readers
+    assert "504" in late.log.lines[0]  # the last error
+    assert readers
 
 
-async def test_blocked_log_delays_only_its_end_briefly(scenario: Scenario) -> None:
+async def test_blocked_log_delays_only_its_end_briefly(scenario: Scenario, saagie: FakeSaagie) -> None:
     """And by three and a half seconds at most, as long as the last lines and a line of the watcher may take."""
     over: set[str] = set()
-    saagie = scenario.saagie
     saagie.get_instance = lambda id_, _: row(
         "SUCCEEDED" if id_ in over else "STRANGE" if id_ == instance(3) else "RUNNING"
     )
@@ -111,7 +121,7 @@ async def test_blocked_log_delays_only_its_end_briefly(scenario: Scenario) -> No
     ]
     other, stays = scenario.wait(4, poll_interval=1), scenario.wait(5, poll_interval=1)
     try:
-        await asyncio.to_thread(lambda: any(log.reached.wait(0.1) for _ in range(100) for log in logs))
+        assert await logs[2].is_reached()  # by the line about its status, which comes before those of the jobs
         over.add(instance(4))
         assert await all_end([other])
         over |= {instance(1), instance(2), instance(3)}
@@ -127,8 +137,8 @@ async def test_blocked_log_delays_only_its_end_briefly(scenario: Scenario) -> No
     assert await all_end([stays])
 
 
-async def test_shutdown_does_not_wait_for_a_blocked_log(scenario: Scenario) -> None:
-    scenario.saagie.get_instance = lambda *_: row("STRANGE", age=HOUR)
+async def test_shutdown_does_not_wait_for_a_blocked_log(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.get_instance = lambda *_: row("STRANGE", age=HOUR)
     before, log = asyncio.all_tasks(), BlockedLogger()
     for number in range(1, 20):
         scenario.wait(number, log=log)
@@ -143,18 +153,3 @@ async def test_shutdown_does_not_wait_for_a_blocked_log(scenario: Scenario) -> N
         assert (pending, log.lines) == (set(), [])
     finally:
         log.go_on.set()
-
-
-async def test_ca_bundle_is_read_by_a_thread(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A system's bundle takes 0.1 s and more."""
-    threads = []
-
-    def trusting(bundle: str) -> Any:
-        threads.append(threading.get_ident())
-        return tls.trusting(bundle)
-
-    monkeypatch.setattr(async_session, "trusting", trusting)
-    scenario.saagie.get_instance = ends_at(0)
-    assert await all_end([scenario.wait(1)])
-    assert threads
-    assert threading.get_ident() not in threads

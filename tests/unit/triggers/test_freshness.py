@@ -9,10 +9,11 @@ import tracemalloc
 from typing import Any
 
 import pytest
+from aiohttp import web
 
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.waiter import Ended, StillOnItsWay
-from tests.support.fake_saagie import instance, row
+from tests.support.fake_saagie import FakeSaagie, instance, row
 from tests.support.watcher_scenario import HOUR, Scenario, Waiting, cancel_all
 
 MANY = [1_000, pytest.param(10_000, marks=pytest.mark.long)]
@@ -24,18 +25,18 @@ def number_from(instance_id: str) -> int:
 
 
 @pytest.mark.parametrize("many", MANY)
-async def test_ends_are_seen_within_the_interval(scenario: Scenario, many: int) -> None:
+async def test_ends_are_seen_within_the_interval(scenario: Scenario, saagie: FakeSaagie, many: int) -> None:
     interval = 5.0
     chance = random.Random(8)
     ends = {number: chance.uniform(20, 50) for number in range(1, many // 5 + 1)}
-    scenario.saagie.latency = 0.02
-    scenario.saagie.get_instance = lambda id_, at: row(
+    saagie.latency = 0.02
+    saagie.get_instance = lambda id_, at: row(
         "SUCCEEDED" if ends.get(number_from(id_), HOUR) <= at else "RUNNING", age=HOUR
     )
 
     async def delay(number: int) -> float:
         assert isinstance(await scenario.wait(number, poll_interval=interval).verdict(), Ended)
-        return scenario.saagie.now() - ends[number]
+        return saagie.now() - ends[number]
 
     await asyncio.sleep(0.37)
     others = scenario.wait_many(len(ends) + 1, many, poll_interval=interval)
@@ -47,7 +48,9 @@ async def test_ends_are_seen_within_the_interval(scenario: Scenario, many: int) 
 
 
 @pytest.mark.parametrize(("others", "latency"), [(1, 0.02), (4_000, 0.3)])
-async def test_end_of_a_short_job_is_seen_in_two_seconds(scenario: Scenario, others: int, latency: float) -> None:
+async def test_end_of_a_short_job_is_seen_in_two_seconds(
+    scenario: Scenario, saagie: FakeSaagie, others: int, latency: float
+) -> None:
     """Even if a round of all others takes three."""
     starts = {number: 10 + 1.7 * number for number in range(1, 13)}
 
@@ -55,29 +58,29 @@ async def test_end_of_a_short_job_is_seen_in_two_seconds(scenario: Scenario, oth
         age = at - starts.get(number_from(instance_id), -HOUR)
         return row("SUCCEEDED" if 5 <= age < HOUR else "RUNNING", age=age)
 
-    scenario.saagie.latency = latency
-    scenario.saagie.get_instance = get_instance
+    saagie.latency = latency
+    saagie.get_instance = get_instance
     waiting = scenario.wait_many(100, 100 + others)
 
     async def delay(number: int) -> float:
-        await asyncio.sleep(starts[number] - scenario.saagie.now())
+        await asyncio.sleep(starts[number] - saagie.now())
         assert isinstance(await scenario.wait(number).verdict(), Ended)
-        return scenario.saagie.now() - starts[number] - 5
+        return saagie.now() - starts[number] - 5
 
     delays = await asyncio.gather(*(delay(number) for number in starts))
     await cancel_all(waiting)
     assert 0 <= min(delays) <= max(delays) < 2
 
 
-async def test_overload_starves_no_waiter(scenario: Scenario) -> None:
+async def test_overload_starves_no_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:
     """Old instances have their turn though the young ones alone would fill the time."""
-    scenario.saagie.latency = 1.0  # 400 polls a second
-    scenario.saagie.get_instance = lambda id_, at: row("RUNNING", age=HOUR if number_from(id_) > 1_000 else at)
+    saagie.latency = 1.0  # 400 polls a second
+    saagie.get_instance = lambda id_, at: row("RUNNING", age=HOUR if number_from(id_) > 1_000 else at)
     waiting = scenario.wait_many(1, 2_000, poll_interval=5)
     await asyncio.sleep(60)
     last: dict[str, float] = {}
     gaps: list[float] = []
-    for poll in scenario.saagie.polls:
+    for poll in saagie.polls:
         for id_ in poll.ids:
             gaps.append(poll.at - last.get(id_, 0.0))
             last[id_] = poll.at
@@ -85,16 +88,20 @@ async def test_overload_starves_no_waiter(scenario: Scenario) -> None:
     await cancel_all(waiting)
 
 
-async def test_deadline_is_kept_during_a_long_round(scenario: Scenario) -> None:
-    scenario.saagie.latency = 1.0  # a round takes ten seconds
-    others = scenario.wait_many(100, 4_099)
+@pytest.mark.parametrize(("others", "largest_batch"), [(4_000, 100), (400, 9)])
+async def test_deadline_is_kept_during_a_long_round(
+    scenario: Scenario, saagie: FakeSaagie, others: int, largest_batch: int
+) -> None:
+    saagie.latency = 1.0  # a round takes ten seconds and more
+    saagie.intercept = lambda request: web.Response(status=413) if len(request.ids) > largest_batch else None
+    waiting = scenario.wait_many(100, 99 + others)
     assert await scenario.wait(1, deadline=35).verdict() == StillOnItsWay(was_read=True)
-    assert scenario.saagie.now() < 35 + watcher.LAST_LOOK
-    await cancel_all(others)
+    assert saagie.now() < 35 + watcher.LAST_LOOK
+    await cancel_all(waiting)
 
 
-async def test_logs_and_deadlines_cost_neither_tasks_nor_requests(scenario: Scenario) -> None:
-    saagie, many = scenario.saagie, 1_000
+async def test_logs_and_deadlines_cost_neither_tasks_nor_requests(scenario: Scenario, saagie: FakeSaagie) -> None:
+    many = 1_000
     saagie.get_log = lambda _, at: [("STDOUT", "a line")] * int(at)
 
     async def count_polls(waiting: list[Waiting]) -> tuple[int, int]:
@@ -121,8 +128,7 @@ async def test_logs_and_deadlines_cost_neither_tasks_nor_requests(scenario: Scen
 
 
 @pytest.mark.parametrize("many", MANY)
-async def test_waiter_takes_less_than_three_kib(scenario: Scenario, many: int) -> None:
-    saagie = scenario.saagie
+async def test_waiter_takes_less_than_three_kib(scenario: Scenario, saagie: FakeSaagie, many: int) -> None:
     first = scenario.wait(10**6, poll_interval=600)
     await asyncio.sleep(5)
     ids = [instance(number) for number in range(1, many + 1)]  # the trigger has them anyway

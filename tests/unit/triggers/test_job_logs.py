@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from airflow_provider_saagie.triggers.waiter import Ended, StillOnItsWay
-from tests.support.fake_saagie import ItemError, Request, ends_at, fails, instance, refusal, row
+from tests.support.fake_saagie import FakeSaagie, ItemError, Request, ends_at, fails, instance, refusal, row
 from tests.support.recording_logger import BrokenLogger
 from tests.support.watcher_scenario import HOUR, Scenario, all_end, cancel_all
 
@@ -29,21 +28,22 @@ def numbered(count: int) -> list[tuple[str, str]]:
     return [("STDOUT", str(n)) for n in range(count)]
 
 
-async def test_logs_come_in_one_request_each_to_its_waiter(scenario: Scenario) -> None:
-    scenario.saagie.get_instance = ends_at(40)
-    scenario.saagie.get_log = lambda id_, at: [("STDOUT", f"{id_} {n}") for n in range(int(at))]
+async def test_logs_come_in_one_request_each_to_its_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.get_instance = ends_at(40)
+    saagie.get_log = lambda id_, at: [("STDOUT", f"{id_} {n}") for n in range(int(at))]
     silent, *waiting = [scenario.wait(n, stream_logs=n > 0) for n in range(41)]
     assert await all_end([silent, *waiting])
     for one in waiting:
         assert one.log.lines == [f"[job] {one.waiter.instance_id} {n}" for n in range(one.waiter.lines_seen)]
         assert one.waiter.lines_seen >= 40
-    assert {tuple(sorted(poll.ids)) for poll in scenario.saagie.log_polls} == {tuple(instance(n) for n in range(1, 41))}
+    assert {tuple(sorted(poll.ids)) for poll in saagie.log_polls} == {tuple(instance(n) for n in range(1, 41))}
     assert silent.log.lines == []
 
 
 @pytest.mark.parametrize("length", [int, lambda at: 3 if at < 25 else 20], ids=["grows", "jumps"])
-async def test_log_limit_ends_the_reading(scenario: Scenario, length: Callable[[float], int]) -> None:
-    saagie = scenario.saagie
+async def test_log_limit_ends_the_reading(
+    scenario: Scenario, saagie: FakeSaagie, length: Callable[[float], int]
+) -> None:
     saagie.get_instance = ends_at(60)
     saagie.get_log = lambda _, at: numbered(length(at))
     one = scenario.wait(1, stream_logs=True, log_limit=5)
@@ -55,40 +55,42 @@ async def test_log_limit_ends_the_reading(scenario: Scenario, length: Callable[[
 
 
 @pytest.mark.parametrize(("waiters", "lines", "limit"), [(1, 2_500, 1_000), (10, 1_200, 500)])
-async def test_long_logs_are_read_in_portions(scenario: Scenario, waiters: int, lines: int, limit: int) -> None:
-    scenario.saagie.get_instance = ends_at(30)
-    scenario.saagie.get_log = lambda *_: numbered(lines)
+async def test_long_logs_are_read_in_portions(
+    scenario: Scenario, saagie: FakeSaagie, waiters: int, lines: int, limit: int
+) -> None:
+    saagie.get_instance = ends_at(30)
+    saagie.get_log = lambda *_: numbered(lines)
     waiting = scenario.wait_many(1, waiters, stream_logs=True)
     assert await all_end(waiting)
-    assert {poll.variables["limit"] for poll in scenario.saagie.log_polls if len(poll.ids) == waiters} == {limit}
+    assert {poll.variables["limit"] for poll in saagie.log_polls if len(poll.ids) == waiters} == {limit}
     for one in waiting:
         assert one.log.lines == [f"[job] {n}" for n in range(lines)]
 
 
-async def test_pages_shorter_than_requested_lose_no_line(scenario: Scenario) -> None:
-    scenario.saagie.longest_page = 3
-    scenario.saagie.get_instance = ends_at(30)
-    scenario.saagie.get_log = lambda _, at: numbered(10 if at < 30 else 20)
+async def test_pages_shorter_than_requested_lose_no_line(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.longest_page = 3
+    saagie.get_instance = ends_at(30)
+    saagie.get_log = lambda _, at: numbered(10 if at < 30 else 20)
     one = scenario.wait(1, stream_logs=True)
     assert await all_end([one])
     assert one.log.lines == [f"[job] {n}" for n in range(20)]
 
 
-async def test_log_without_a_count_is_read_while_pages_are_full(scenario: Scenario) -> None:
+async def test_log_without_a_count_is_read_while_pages_are_full(scenario: Scenario, saagie: FakeSaagie) -> None:
     def without_count(request: Request) -> web.Response:
         skip, limit = request.variables["s0"], request.variables["limit"]
         content = [{"value": str(n), "stream": "STDOUT"} for n in range(2_000)][skip : skip + limit]
         return web.json_response({"data": {"l0": {"count": None, "content": content}}})
 
-    scenario.saagie.get_instance = ends_at(5)
-    scenario.saagie.intercept = only_logs(without_count)
+    saagie.get_instance = ends_at(5)
+    saagie.intercept = only_logs(without_count)
     one = scenario.wait(1, stream_logs=True)
     assert await all_end([one])
     assert one.log.lines == [f"[job] {n}" for n in range(2_000)]
-    assert [poll.variables["s0"] for poll in scenario.saagie.log_polls][:3] == [0, 1_000, 2_000]
+    assert [poll.variables["s0"] for poll in saagie.log_polls][:3] == [0, 1_000, 2_000]
 
 
-async def test_odd_content_is_shown_and_not_read_again(scenario: Scenario) -> None:
+async def test_odd_content_is_shown_and_not_read_again(scenario: Scenario, saagie: FakeSaagie) -> None:
     """Lines beside an error are shown without it. Lines that can't be read count, since the offset is their number."""
     contents: dict[str, list[Any]] = {
         instance(1): [{"value": "first", "stream": "STDOUT"}, {"value": "last", "stream": "STDOUT"}],
@@ -102,16 +104,15 @@ async def test_odd_content_is_shown_and_not_read_again(scenario: Scenario) -> No
             errors.append({"message": "out of order", "path": [f"l{n}", "count"]} if data[f"l{n}"]["content"] else None)
         return web.json_response({"data": data, "errors": [error for error in errors if error]})
 
-    scenario.saagie.get_instance = ends_at(60)
-    scenario.saagie.intercept = only_logs(respond)
+    saagie.get_instance = ends_at(60)
+    saagie.intercept = only_logs(respond)
     waiting = scenario.wait_many(1, 2, stream_logs=True)
     assert await all_end(waiting)
     assert waiting[0].log.lines == ["[job] first", "[job] last"]
     assert waiting[1].log.lines == ["[job] ", "[job] ", "[job stderr] a line"]
 
 
-async def test_waiter_that_leaves_before_its_log_is_read(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_waiter_that_leaves_before_its_log_is_read(scenario: Scenario, saagie: FakeSaagie) -> None:
 
     def get_instance(id_: str, at: float) -> dict[str, Any]:
         if id_ == instance(1):
@@ -131,51 +132,50 @@ async def test_waiter_that_leaves_before_its_log_is_read(scenario: Scenario) -> 
 
 
 @pytest.mark.parametrize(("seconds", "pause", "interval"), [(45, 45, 5), (3600, 600, 60), (0, 0.5, 1)])
-async def test_retry_after_is_respected(scenario: Scenario, seconds: int, pause: float, interval: float) -> None:
+async def test_retry_after_is_respected(
+    scenario: Scenario, saagie: FakeSaagie, seconds: int, pause: float, interval: float
+) -> None:
     """Up to ten minutes."""
     busy = [web.Response(status=429, headers={"Retry-After": str(seconds)})]
-    scenario.saagie.intercept = only_logs(lambda _: busy.pop() if busy else None)
-    scenario.saagie.get_log = lambda *_: LINE
+    saagie.intercept = only_logs(lambda _: busy.pop() if busy else None)
+    saagie.get_log = lambda *_: LINE
     waiting = scenario.wait_many(1, 2, stream_logs=True, poll_interval=interval)
     await asyncio.sleep(pause + 3 * interval)
-    refused, following, *_ = scenario.saagie.log_polls
+    refused, following, *_ = saagie.log_polls
     assert pause <= following.at - refused.at < pause + interval + 0.5
     assert [one.log.lines for one in waiting] == [["[job] line"]] * 2
     await cancel_all(waiting)
 
 
-async def test_unusable_answers_end_no_waiter(scenario: Scenario) -> None:
+async def test_unusable_answers_end_no_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:
     answers: list[Any] = [
         {"data": None, "errors": [{"message": "no logs"}]},
         {"data": {"l0": "junk", "l1": 7}},
         {"data": {"l0": {"count": "many", "content": "junk"}, "l1": {"count": None, "content": None}}},
         {"data": ["junk"]},
     ]
-    scenario.saagie.intercept = only_logs(lambda _: web.json_response(answers.pop()) if answers else None)
-    scenario.saagie.get_instance = ends_at(100)
-    scenario.saagie.get_log = lambda *_: LINE
+    saagie.intercept = only_logs(lambda _: web.json_response(answers.pop()) if answers else None)
+    saagie.get_instance = ends_at(100)
+    saagie.get_log = lambda *_: LINE
     waiting = scenario.wait_many(1, 2, stream_logs=True)
     assert await all_end(waiting)
     assert [one.log.lines for one in waiting] == [["[job] line"]] * 2
     assert answers == []
 
 
-async def test_dropped_connections_end_no_waiter(scenario: Scenario) -> None:
-    requests = itertools.count()
-    # Each poll of the instances is followed by one of their logs.
-    scenario.saagie.drops_connection = lambda at: next(requests) % 2 == 1 and at < 35
-    scenario.saagie.get_instance = ends_at(60)
-    scenario.saagie.get_log = lambda *_: LINE
-    waiting = scenario.wait_many(1, 2, stream_logs=True)
-    assert await all_end(waiting)
-    assert [one.log.lines for one in waiting] == [["[job] line"]] * 2
+@pytest.mark.parametrize(("failure", "waiters"), [(503, 10), (400, 1), ("missing lines", 1)])
+async def test_failing_logs_are_read_once_a_poll(
+    scenario: Scenario, saagie: FakeSaagie, failure: int | str, waiters: int
+) -> None:
+    def respond(request: Request) -> web.Response | None:
+        if request.at >= 150:
+            return None
+        if isinstance(failure, int):
+            return web.Response(status=failure)
+        return web.json_response({"data": {"l0": {"count": 7, "content": []}}})
 
-
-@pytest.mark.parametrize(("status", "waiters"), [(503, 10), (400, 1)])
-async def test_failing_logs_are_read_once_a_poll(scenario: Scenario, status: int, waiters: int) -> None:
-    saagie = scenario.saagie
     saagie.get_instance = ends_at(200)
-    saagie.intercept = fails(status, until=150, operation="watchLogs")
+    saagie.intercept = only_logs(respond)
     saagie.get_log = lambda *_: LINE
     waiting = scenario.wait_many(1, waiters, stream_logs=True)
     assert await all_end(waiting)
@@ -184,21 +184,14 @@ async def test_failing_logs_are_read_once_a_poll(scenario: Scenario, status: int
     assert all(one.log.lines == ["[job] line"] for one in waiting)
 
 
-async def test_log_whose_lines_are_missing_is_read_once_a_poll(scenario: Scenario) -> None:
-    saagie = scenario.saagie
-    saagie.get_instance = ends_at(60)
-    saagie.intercept = only_logs(lambda _: web.json_response({"data": {"l0": {"count": 7, "content": []}}}))
-    assert await all_end([scenario.wait(1, stream_logs=True)])
-    assert len(saagie.log_polls) <= len(saagie.polls)
-
-
 @pytest.mark.parametrize(
     "refuse",
     [*(partial(web.Response, status=status) for status in (400, 413, 414, 422)), partial(refusal, "too complex")],
     ids=["400", "413", "414", "422", "document"],
 )
-async def test_refused_batch_is_made_smaller(scenario: Scenario, refuse: Callable[[], web.Response]) -> None:
-    saagie = scenario.saagie
+async def test_refused_batch_is_made_smaller(
+    scenario: Scenario, saagie: FakeSaagie, refuse: Callable[[], web.Response]
+) -> None:
     saagie.get_instance = ends_at(60)
     saagie.intercept = only_logs(lambda request: refuse() if len(request.ids) > 3 else None)
     saagie.get_log = lambda _, at: LINE if at < 60 else [*LINE, ("STDERR", "last")]
@@ -212,26 +205,28 @@ async def test_refused_batch_is_made_smaller(scenario: Scenario, refuse: Callabl
     assert [one.log.lines for one in waiting] == [["[job] line", "[job stderr] last"]] * 10
 
 
-async def test_log_with_an_error_is_logged_once_and_shown_later(scenario: Scenario) -> None:
+async def test_log_with_an_error_is_logged_once_and_delays_no_end(scenario: Scenario, saagie: FakeSaagie) -> None:
     def get_log(id_: str, at: float) -> list[tuple[str, str]]:
-        if id_ == instance(1) and at < 45:
+        if id_ == instance(1) and not 45 < at < 80:
             raise ItemError("out of order")
         return LINE
 
-    scenario.saagie.get_instance = ends_at(80)
-    scenario.saagie.get_log = get_log
+    saagie.get_instance = ends_at(80)
+    saagie.get_log = get_log
     one, healthy = scenario.wait_many(1, 2, stream_logs=True)
     assert await all_end([one, healthy])
-    error, line = one.log.lines
+    assert saagie.now() - saagie.polls[-1].at < 1
+    error, line, at_the_end = one.log.lines
     assert error.startswith("The job's log can't be read for now. ")
     assert "out of order" in error
+    assert "could not be read in time" in at_the_end
     assert (line, healthy.log.lines) == ("[job] line", ["[job] line"])
 
 
-async def test_broken_logger_affects_its_waiter_only(scenario: Scenario) -> None:
-    scenario.saagie.get_instance = ends_at(100)
-    scenario.saagie.get_log = lambda _, at: LINE * int(at)
-    scenario.saagie.intercept = fails(503, 30, 60)
+async def test_broken_logger_affects_its_waiter_only(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.get_instance = ends_at(100)
+    saagie.get_log = lambda _, at: LINE * int(at)
+    saagie.intercept = fails(503, 30, 60)
     broken, healthy = scenario.wait(1, stream_logs=True, log=BrokenLogger()), scenario.wait(2, stream_logs=True)
     assert await all_end([broken, healthy])
     assert healthy.log.lines.count("[job] line") == healthy.waiter.lines_seen > 90
@@ -241,8 +236,7 @@ async def test_broken_logger_affects_its_waiter_only(scenario: Scenario) -> None
 
 
 @pytest.mark.parametrize("failures", [0, 2, 99])
-async def test_last_lines_are_retried_for_three_seconds(scenario: Scenario, failures: int) -> None:
-    saagie = scenario.saagie
+async def test_last_lines_are_retried_for_three_seconds(scenario: Scenario, saagie: FakeSaagie, failures: int) -> None:
     saagie.get_instance = ends_at(60)
     saagie.get_log = lambda _, at: [("STDOUT", "the last")] if at > 60 else []
     busy = [web.Response(status=503) for _ in range(failures)]
@@ -258,31 +252,15 @@ async def test_last_lines_are_retried_for_three_seconds(scenario: Scenario, fail
         assert len([poll for poll in saagie.log_polls if poll.at > 60]) in (6, 7)  # twice a second
 
 
-async def test_last_lines_with_an_error_are_not_retried(scenario: Scenario) -> None:
-    def get_log(_: str, at: float) -> list[tuple[str, str]]:
-        if at > 60:
-            raise ItemError("out of order")
-        return LINE
-
-    scenario.saagie.get_instance = ends_at(60)
-    scenario.saagie.get_log = get_log
-    one = scenario.wait(1, stream_logs=True)
-    assert await all_end([one])
-    assert scenario.saagie.now() - scenario.saagie.polls[-1].at < 1
-    line, error = one.log.lines
-    assert (line, "could not be read in time" in error) == ("[job] line", True)
-
-
-async def test_deadline_shows_the_last_lines(scenario: Scenario) -> None:
-    scenario.saagie.get_log = lambda _, at: [("STDOUT", "at the end")] if at > 39 else []
+async def test_deadline_shows_the_last_lines(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.get_log = lambda _, at: [("STDOUT", "at the end")] if at > 39 else []
     one = scenario.wait(1, deadline=40, poll_interval=600, stream_logs=True)
     assert await one.verdict() == StillOnItsWay(was_read=True)
     assert one.log.lines == ["[job] at the end"]
 
 
 @pytest.mark.parametrize("why", ["away", "refused", "gone"])
-async def test_last_lines_are_skipped_if_status_is_unreadable(scenario: Scenario, why: str) -> None:
-    saagie = scenario.saagie
+async def test_last_lines_are_skipped_if_status_is_unreadable(scenario: Scenario, saagie: FakeSaagie, why: str) -> None:
     saagie.get_instance = lambda _, at: row("RUNNING", age=HOUR) if why != "gone" or at < 20 else None
     saagie.get_log = lambda *_: LINE
     one = scenario.wait(1, stream_logs=True, deadline=100 if why == "away" else None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -57,8 +58,9 @@ def play(monkeypatch: pytest.MonkeyPatch) -> Play:
         await made.crash()  # before its trigger has begun
         made.began = asyncio.get_running_loop().time()
         await scene(made)
+        assert threading.get_ident() not in made.trigger.log.threads  # a log may block
 
-    return lambda scene, *assets: run(perform(scene, assets or ("report",)))
+    return lambda scene, assets=("report",): run(perform(scene, assets))
 
 
 def feed_with(told: Told | None) -> JobFeed:
@@ -150,7 +152,7 @@ def test_checkpoint_of_several_assets_is_the_furthest(play: Play) -> None:
         await s.ledger.keep(feed_with(Told(10)), set())
         assert [s.stored(asset) for asset in ("new", "older", "old")] == [{"listed": 10, "open": []}] * 3
 
-    play(scene, "new", "older", "old")
+    play(scene, ("new", "older", "old"))
 
 
 def test_foreign_state_is_ignored_with_a_warning(play: Play) -> None:
@@ -160,12 +162,11 @@ def test_foreign_state_is_ignored_with_a_warning(play: Play) -> None:
         assert await s.ledger.read() == Told(7, {A})
         assert s.lines == [f"What is stored under {KEY!r} was not written by this provider: it is passed over."]
 
-    play(scene, "report", "other")
+    play(scene, ("report", "other"))
 
 
 def test_reported_ends_are_forgotten_at_once_without_a_store(play: Play) -> None:
     async def scene(s: Scene) -> None:
-        s.ledger = Ledger(KEY, [], s.trigger.log)
         assert await s.ledger.read() is None
         assert ["3.3" in line for line in s.lines] == [True]
         feed, before = feed_with(Told(2, {A, B})), s.now()
@@ -173,4 +174,4 @@ def test_reported_ends_are_forgotten_at_once_without_a_store(play: Play) -> None
         assert feed.told == Told(2, {B})
         assert (s.now(), s.requests) == (before, [])
 
-    play(scene)
+    play(scene, ())

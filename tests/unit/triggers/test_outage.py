@@ -16,7 +16,7 @@ from airflow_provider_saagie.client.async_session import AsyncSession
 from airflow_provider_saagie.exceptions import SaagieConnectionError
 from airflow_provider_saagie.hooks import saagie as hooks
 from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay
-from tests.support.fake_saagie import PASSWORD, ends_at, fails, instance
+from tests.support.fake_saagie import PASSWORD, FakeSaagie, ends_at, fails, instance
 from tests.support.pages import DOCS, blocks_in, section
 from tests.support.watcher_scenario import Scenario, Waiting, all_end, cancel_all
 
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from tests.support.fake_saagie import Request
 
 
-async def test_outage_pauses_polling_and_ends_no_waiter(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_outage_pauses_polling_and_ends_no_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:
     saagie.intercept = fails(503, 30, 1230)
     saagie.get_instance = ends_at(1000)
     waiting = scenario.wait_many(1, 250)
+    assert await scenario.wait(251, deadline=100).verdict() == StillOnItsWay(was_read=False)
+    assert 101 <= saagie.now() < 103.5
     assert await all_end(waiting)
     (documented,) = blocks_in(section(DOCS / "operations.md", "## What happens when something is away"), "text")
     for one in waiting:
@@ -43,9 +44,9 @@ async def test_outage_pauses_polling_and_ends_no_waiter(scenario: Scenario) -> N
 
 
 @pytest.mark.parametrize(("failures", "lines"), [(1, 0), (2, 2)])
-async def test_single_failure_is_not_logged(scenario: Scenario, failures: int, lines: int) -> None:
+async def test_single_failure_is_not_logged(scenario: Scenario, saagie: FakeSaagie, failures: int, lines: int) -> None:
     """Neither for those that come in the meantime."""
-    scenario.saagie.get_instance = ends_at(60)
+    saagie.get_instance = ends_at(60)
     waiting = [scenario.wait(1)]
     failed: list[float] = []
 
@@ -56,39 +57,13 @@ async def test_single_failure_is_not_logged(scenario: Scenario, failures: int, l
         asyncio.get_running_loop().call_later(0.5, lambda: waiting.append(scenario.wait(len(waiting) + 1)))
         return web.Response(status=502)
 
-    scenario.saagie.intercept = intercept
+    saagie.intercept = intercept
     await asyncio.sleep(50)
     assert await all_end(waiting)
     assert [len(one.log.lines) for one in waiting] == [lines] * (1 + failures)
 
 
-async def test_late_waiter_is_notified_of_the_outage(scenario: Scenario) -> None:
-    scenario.saagie.intercept = lambda request: (
-        web.Response(status=502 if request.at < 5 else 504) if request.at < 100 else None
-    )
-    scenario.saagie.get_instance = ends_at(0)
-    first = scenario.wait(1)
-    await asyncio.sleep(20)
-    late = scenario.wait(2)
-    assert await all_end([first, late])
-    assert ["away" in line for line in late.log.lines] == [True, False]
-    assert "504" in late.log.lines[0]  # the last error
-
-
-async def test_retry_after_is_respected(scenario: Scenario) -> None:
-    saagie = scenario.saagie
-    saagie.intercept = fails(429, until=5, retry_after=200)
-    saagie.get_instance = ends_at(0)
-    one = scenario.wait(1)
-    await asyncio.sleep(10)
-    assert ["away" in line for line in one.log.lines] == [True]  # so long a pause is logged
-    assert await all_end([one])
-    first, second = saagie.polls
-    assert 200 <= second.at - first.at < 202
-
-
-async def test_outage_ends_without_polling_early(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_outage_ends_without_polling_early(scenario: Scenario, saagie: FakeSaagie) -> None:
     saagie.get_instance = ends_at(1000)
     saagie.intercept = fails(503, 20, 400)
     one, two = scenario.wait(1, poll_interval=600), scenario.wait(2, deadline=40)
@@ -99,14 +74,14 @@ async def test_outage_ends_without_polling_early(scenario: Scenario) -> None:
     assert len(saagie.polls) <= 3
 
 
-async def test_unreachable_host_is_an_outage(scenario: Scenario, unused_tcp_port: int) -> None:
-    url, scenario.saagie.url = scenario.saagie.url, f"http://127.0.0.1:{unused_tcp_port}"
+async def test_unreachable_host_is_an_outage(scenario: Scenario, saagie: FakeSaagie, unused_tcp_port: int) -> None:
+    url, saagie.url = saagie.url, f"http://127.0.0.1:{unused_tcp_port}"
     scenario.edit_connection()
-    scenario.saagie.get_instance = ends_at(0)
+    saagie.get_instance = ends_at(0)
     one = scenario.wait(1)
     await asyncio.sleep(90)
     assert len(one.log.lines) == 1
-    scenario.saagie.url = url  # the edited connection is used
+    saagie.url = url  # the edited connection is used
     scenario.edit_connection()
     assert await all_end([one])
 
@@ -114,19 +89,21 @@ async def test_unreachable_host_is_an_outage(scenario: Scenario, unused_tcp_port
 # The connection and its login
 
 
-async def test_connection_is_looked_up_in_outages_only(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_connection_is_looked_up_in_outages_only(
+    scenario: Scenario, saagie: FakeSaagie, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """At most once a minute: Airflow's database has other work."""
     read_settings, lookups = hooks.read_settings_async, []
 
     async def spy(*args: Any, **more: Any) -> Settings:
-        lookups.append(scenario.saagie.now())
+        lookups.append(saagie.now())
         return await read_settings(*args, **more)
 
     monkeypatch.setattr(hooks, "read_settings_async", spy)
-    scenario.saagie.intercept = fails(429, 305, 605, retry_after=5)
-    scenario.saagie.get_instance = ends_at(605)
+    saagie.intercept = fails(429, 305, 605, retry_after=5)
+    saagie.get_instance = ends_at(605)
     assert await all_end([scenario.wait(1)])
-    assert len(scenario.saagie.polls) >= 30 + 55
+    assert len(saagie.polls) >= 30 + 55
     first, *others = lookups
     assert first < 1
     assert others[0] > 305
@@ -135,33 +112,32 @@ async def test_connection_is_looked_up_in_outages_only(scenario: Scenario, monke
     assert 60 <= min(gaps) <= max(gaps) < 70
 
 
-async def test_missing_connection_fails_after_ten_minutes(scenario: Scenario) -> None:
+async def test_missing_connection_fails_after_ten_minutes(scenario: Scenario, saagie: FakeSaagie) -> None:
     scenario.conn_id = "saagie_nowhere"
     (line,) = await scenario.stop(1)
     assert "saagie_nowhere" in line
-    began = scenario.saagie.now()
-    verdict = await scenario.wait(1).verdict()
-    assert isinstance(verdict, Failed)
-    assert (verdict.kind, "saagie_nowhere" in verdict.message) == ("auth", True)
-    assert 600 <= scenario.saagie.now() - began < 700
+    began = saagie.now()
+    assert await scenario.wait(1).failure("saagie_nowhere") == "auth"
+    assert 600 <= saagie.now() - began < 700
 
 
-async def test_lost_token_is_replaced_once(scenario: Scenario) -> None:
-    scenario.saagie.get_instance = ends_at(60)
+async def test_lost_token_is_replaced_once(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.get_instance = ends_at(60)
     waiting = scenario.wait_many(1, 400)
     await asyncio.sleep(25)
-    scenario.saagie.tokens.clear()
+    saagie.tokens.clear()
     assert await all_end(waiting)
-    assert (len(scenario.saagie.logins), waiting[0].log.lines) == (2, [])
+    assert (len(saagie.logins), waiting[0].log.lines) == (2, [])
 
 
-async def test_refused_login_fails_waiters_after_ten_minutes(scenario: Scenario) -> None:
+async def test_refused_login_fails_waiters_after_ten_minutes(scenario: Scenario, saagie: FakeSaagie) -> None:
     """An outage before it doesn't count. All waiters share one login a minute."""
-    saagie = scenario.saagie
     saagie.intercept = fails(503, 15, 1220)
     waiting = scenario.wait_many(1, 400)
     await asyncio.sleep(1200)
     saagie.change_password()
+    await asyncio.sleep(300)
+    late = scenario.wait(401)
     verdicts = [await one.verdict() for one in waiting]
     assert all(isinstance(verdict, Failed) and verdict.kind == "auth" for verdict in verdicts)
     assert 1800 <= saagie.now() < 1800 + 180
@@ -173,35 +149,28 @@ async def test_refused_login_fails_waiters_after_ten_minutes(scenario: Scenario)
     assert "refused the login" in lines[1]
     for secret in ("changed", PASSWORD):
         assert secret not in f"{verdicts[0]} {lines}"
+    assert await late.failure() == "auth"
+    assert 2100 <= saagie.now() < 2200  # it has ten minutes of its own
 
 
-async def test_changed_password_ends_the_refusal(scenario: Scenario) -> None:
-    scenario.saagie.get_instance = ends_at(400)
-    one = scenario.wait(1)
-    await asyncio.sleep(30)
-    scenario.saagie.change_password()
-    await asyncio.sleep(100)
-    scenario.edit_connection(password="changed")
-    await asyncio.sleep(65)
-    assert one.log.lines[-1].startswith("Saagie answers again")
-    assert await all_end([one])
-
-
-async def test_password_edited_in_both_places_is_used_at_once(scenario: Scenario) -> None:
-    saagie = scenario.saagie
-    saagie.get_instance = ends_at(60)
+async def test_edited_password_is_used(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.get_instance = ends_at(400)
     one = scenario.wait(1)
     await asyncio.sleep(25)
     saagie.change_password()
     scenario.edit_connection(password="changed")
+    await asyncio.sleep(20)
+    assert (len(saagie.logins), len(saagie.polls), one.log.lines) == (3, 5, [])  # it is edited already: no outage
+    saagie.change_password("changed again")
+    await asyncio.sleep(100)
+    scenario.edit_connection(password="changed again")
+    await asyncio.sleep(65)
+    assert one.log.lines[-1].startswith("Saagie answers again")
     assert await all_end([one])
-    assert saagie.now() < 71
-    assert (len(saagie.logins), one.log.lines) == (3, [])
     gc.collect()  # warns of whatever was left open, and warnings are errors
 
 
-async def test_permission_in_the_next_token_is_noticed(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_permission_in_the_next_token_is_noticed(scenario: Scenario, saagie: FakeSaagie) -> None:
     saagie.intercept = lambda request: web.Response(status=403) if request.at > 15 and len(saagie.logins) < 2 else None
     saagie.get_instance = ends_at(30)
     assert await all_end([scenario.wait(1)])
@@ -209,9 +178,11 @@ async def test_permission_in_the_next_token_is_noticed(scenario: Scenario) -> No
 
 
 @pytest.mark.parametrize("is_refused", [False, True])
-async def test_hundreds_of_stops_and_deadlines_share_a_login(scenario: Scenario, is_refused: bool) -> None:
+async def test_hundreds_of_stops_and_deadlines_share_a_login(
+    scenario: Scenario, saagie: FakeSaagie, is_refused: bool
+) -> None:
     """The first ones of a triggerer, which has no token yet."""
-    saagie, many = scenario.saagie, 300
+    many = 300
     if is_refused:
         saagie.change_password()
     lines = await asyncio.gather(*(scenario.stop(number) for number in range(many)))
@@ -228,17 +199,7 @@ async def test_hundreds_of_stops_and_deadlines_share_a_login(scenario: Scenario,
     assert [request.operation for request in saagie.requests] == ["watchInstances"] * polls
 
 
-async def test_deadlines_share_a_refused_login(scenario: Scenario) -> None:
-    waiting = [scenario.wait(n, deadline=30 + n) for n in range(1, 31)]
-    await asyncio.sleep(20)
-    scenario.saagie.change_password()
-    for one in waiting:
-        assert await one.verdict() == StillOnItsWay(was_read=False)
-    assert len(scenario.saagie.logins) <= 3
-
-
-async def test_stops_share_a_refused_login(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_stops_and_deadlines_share_a_refused_login(scenario: Scenario, saagie: FakeSaagie) -> None:
     waiting: list[Waiting] = [scenario.wait(n, stream_logs=True, deadline=20 + n) for n in range(1, 31)]
     await asyncio.sleep(20)
     saagie.change_password()
@@ -248,14 +209,14 @@ async def test_stops_share_a_refused_login(scenario: Scenario) -> None:
         assert "refused the login" in line
         await asyncio.sleep(0.4)
     assert len(saagie.logins) == before + 1
+    assert {await one.verdict() for one in waiting[:20]} == {StillOnItsWay(was_read=False)}
     saagie.password = PASSWORD  # the former one is valid again
     await asyncio.sleep(30)
     assert await scenario.stop(200) == ["Saagie was asked to stop it."]
     await cancel_all(waiting)
 
 
-async def test_logs_share_a_refused_login(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_logs_share_a_refused_login(scenario: Scenario, saagie: FakeSaagie) -> None:
 
     def get_log(_: str, at: float) -> list[tuple[str, str]]:
         if at > 25 and saagie.password != "changed":
@@ -269,7 +230,7 @@ async def test_logs_share_a_refused_login(scenario: Scenario) -> None:
     await cancel_all(waiting)
 
 
-async def test_closed_session_opens_no_connection(scenario: Scenario) -> None:
+async def test_closed_session_opens_no_connection(scenario: Scenario, saagie: FakeSaagie) -> None:
     """A log may still be read over it when the watcher closes it, since the connection was edited in Airflow."""
     settings = await hooks.read_settings_async(scenario.conn_id, by="triggerer")
     session = AsyncSession(replace(settings, retries=0))
@@ -279,4 +240,4 @@ async def test_closed_session_opens_no_connection(scenario: Scenario) -> None:
         await session.log_in(instead_of=token)
     with pytest.raises(SaagieConnectionError):
         await session.run(instances.stop(instance(1)))
-    assert (len(scenario.saagie.logins), scenario.saagie.stopped) == (1, [])
+    assert (len(saagie.logins), saagie.stopped) == (1, [])

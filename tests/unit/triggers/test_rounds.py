@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from asyncio import new_event_loop
+from asyncio import AbstractEventLoop, new_event_loop
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_saagie.client.instances import JobInstance
@@ -26,7 +26,7 @@ from airflow_provider_saagie.triggers.rounds import (
     pause,
     read,
 )
-from airflow_provider_saagie.triggers.waiter import Waiter
+from airflow_provider_saagie.triggers.waiter import Failed, Waiter
 from tests.support.fake_saagie import instance, row
 from tests.support.recording_logger import RecordingLogger
 
@@ -92,32 +92,49 @@ def test_read_failures() -> None:
         assert type(read(outcome, INSTANCES, [None, None], SETTINGS)) is expected, outcome
 
 
-ODD_VALUES = st.sampled_from(
-    [None, RUNNING, NO_STATUS, 7, "text", [], {}, {"history": 1}, {"executionVariablesOutput": 1}]
+@pytest.fixture(scope="module")
+def loop() -> Iterator[AbstractEventLoop]:
+    loop = new_event_loop()
+    yield loop
+    loop.close()
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "RUNNING", "SUCCEEDED", "x", "2026"])
+JUNK = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=2), inner))
+ODD_STATUSES = JUNK | st.fixed_dictionaries({"status": JUNK, "reason": JUNK, "details": JUNK})
+ODD_FIELDS = st.fixed_dictionaries(
+    {},
+    optional={
+        "id": SCALARS,
+        **dict.fromkeys(("number", "jobId", "startTime", "endTime", "executionVariablesOutput"), JUNK),
+        "history": JUNK | st.fixed_dictionaries({"currentStatus": ODD_STATUSES}),
+        "runTrigger": JUNK | st.fixed_dictionaries({"__typename": JUNK, "author": JUNK}),
+        "stopTrigger": JUNK | st.fixed_dictionaries({"author": JUNK}),
+    },
 )
-ODD_ERRORS = st.sampled_from(
-    [
-        None,
-        "text",
-        {},
-        {"message": None},
-        {"message": 1, "extensions": 2, "path": 3},
-        error("i0"),
-        error("i1"),
-        error("x"),
-    ]
+ODD_ITEMS = JUNK | ODD_FIELDS | ODD_FIELDS.map(lambda odd: RUNNING | odd) | st.sampled_from([None, RUNNING, NO_STATUS])
+ODD_DATA = JUNK | st.dictionaries(st.sampled_from([*TWO, "x"]), ODD_ITEMS)
+ODD_ERRORS = JUNK | st.sampled_from(
+    [{"message": None}, {"message": 1, "extensions": 2, "path": 3}, error("i0"), error("i1"), error("x")]
 )
 
 
-@given(data=st.none() | st.dictionaries(st.sampled_from([*TWO, "x"]), ODD_VALUES), errors=st.lists(ODD_ERRORS))
-@settings(deadline=None)
-def test_read_survives_any_answer(data: dict[str, Any] | None, errors: list[Any]) -> None:
-    reading = read(Answer(data, tuple(errors)), INSTANCES, [None, None], SETTINGS)
-    if isinstance(reading, Rows):
-        assert len(reading.rows) == 2
-        for alias, one in zip(TWO, reading.rows, strict=True):
-            assert one is not None or (data is not None and alias in data and data[alias] is None)
-            assert isinstance(one, (JobInstance, RowError, type(None)))
+@given(
+    data=ODD_DATA, errors=st.lists(ODD_ERRORS, max_size=3), known=st.none() | st.just(JobInstance.from_answer(RUNNING))
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_read_and_judge_survive_any_answer(
+    loop: AbstractEventLoop, data: Any, errors: list[Any], known: JobInstance | None
+) -> None:
+    """And null alone means that the platform doesn't have an instance."""
+    reading = read(Answer(data, tuple(errors)), INSTANCES, [known, None], SETTINGS)
+    assert isinstance(reading, (Rows, TooMuch, Away, Denied))
+    for alias, item in zip(TWO, reading.rows if isinstance(reading, Rows) else (), strict=False):
+        assert isinstance(item, (JobInstance, RowError, type(None)))
+        assert item is not None or (alias in data and data[alias] is None)
+        waiter = Waiter(instance_id=instance(1), log=RecordingLogger(), verdict=loop.create_future())
+        assert not isinstance(judge(waiter, item, 0.0, link=lambda: "the link"), Failed)
+        assert age_of(waiter, 10.0, 10.0) >= 10
 
 
 def test_pause_follows_retry_after_or_is_a_minute() -> None:
@@ -134,10 +151,8 @@ def test_pause_is_a_minute_at_most(attempt: int) -> None:
 
 
 @pytest.fixture
-def waiter() -> Iterator[Waiter]:
-    loop = new_event_loop()
-    yield Waiter(instance_id=instance(1), log=RecordingLogger(), verdict=loop.create_future())
-    loop.close()
+def waiter(loop: AbstractEventLoop) -> Waiter:
+    return Waiter(instance_id=instance(1), log=RecordingLogger(), verdict=loop.create_future())
 
 
 def seen(status: str, *, start_time: Any = None) -> JobInstance:

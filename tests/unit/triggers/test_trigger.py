@@ -125,12 +125,12 @@ async def event_of(trigger: Recorded) -> InstanceEvent:
 
 async def test_event_says_how_the_waiting_ended(scenario: Scenario) -> None:
     s = scenario
-    rows = {instance(1): row("SUCCEEDED", endTime="then"), instance(2): row("FAILED"), instance(4): row("RUNNING")}
+    rows = {instance(1): row("SUCCEEDED", endTime="then"), instance(10): row("FAILED"), instance(4): row("RUNNING")}
     s.saagie.get_instance = lambda instance_id, _: rows.get(instance_id)
     limit = {"deadline": time.time() + 100, "deadline_kind": "execution_timeout"}
     triggers = (
         make_trigger(s, instance(1), owned=True),
-        make_trigger(s, instance(2)),
+        make_trigger(s, instance(10).upper()),
         make_trigger(s, instance(3)),
         make_trigger(s, instance(4), **limit),
         make_trigger(s, "{{ no id }}"),
@@ -144,7 +144,7 @@ async def test_event_says_how_the_waiting_ended(scenario: Scenario) -> None:
         ("error", None, "api", None, None),
     ]
     assert s.saagie.now() < 101
-    assert [(e.instance_id, e.owned) for e in events[:2]] == [(instance(1), True), (instance(2), False)]
+    assert [(e.instance_id, e.owned) for e in events[:2]] == [(instance(1), True), (instance(10), False)]
     assert "UUID" in events[4].message
     s.saagie.intercept = fails(503)
     event = await event_of(make_trigger(s, instance(4), **limit))

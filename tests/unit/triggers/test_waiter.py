@@ -13,7 +13,7 @@ import pytest
 
 from airflow_provider_saagie.client.instances import JobInstance
 from airflow_provider_saagie.triggers.teller import Teller
-from airflow_provider_saagie.triggers.waiter import Asked, Failed, StillOnItsWay, Waiter
+from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay, Waiter
 from tests.support.fake_job import JOB
 from tests.support.fake_saagie import PROJECT, instance, row
 from tests.support.recording_logger import BlockedLogger, BrokenLogger, RecordingLogger
@@ -67,23 +67,6 @@ def test_first_verdict_counts(loop: asyncio.AbstractEventLoop) -> None:
     waiter.settle(StillOnItsWay(was_read=True))
     waiter.settle(Failed("api", "late"))
     assert waiter.verdict.result() == StillOnItsWay(was_read=True)
-
-
-def test_doubts_are_forgotten_after_an_outage(loop: asyncio.AbstractEventLoop) -> None:
-    waiter = make_waiter(loop, nulls=1, error_since=0.0, unknown_since=0.0)
-    doubts = [waiter.is_in_doubt]
-    waiter.forget_doubts()
-    assert (waiter.nulls, waiter.error_since, waiter.unknown_since) == (0, None, None)
-    doubts.append(waiter.is_in_doubt)
-    waiter.asked_alone = True
-    assert [*doubts, waiter.is_in_doubt] == [True, False, True]
-
-
-def test_only_a_feeds_waiter_is_endless_and_quiet(loop: asyncio.AbstractEventLoop) -> None:
-    others = Asked(log=RecordingLogger(), verdict=loop.create_future()), make_waiter(loop)
-    assert [(waiter.endless, waiter.quiet) for waiter in others] == [(False, False)] * 2
-    waiter = make_waiter(loop, of_feed=True)
-    assert (waiter.endless, waiter.quiet) == (True, True)
 
 
 def test_link_is_the_best_available(loop: asyncio.AbstractEventLoop) -> None:

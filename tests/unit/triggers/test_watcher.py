@@ -16,8 +16,18 @@ from aiohttp import web
 
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
-from airflow_provider_saagie.triggers.waiter import Ended, Failed, StillOnItsWay, Waiter
-from tests.support.fake_saagie import ItemError, connection, ends_at, fails, fake_saagie, instance, refusal, row
+from airflow_provider_saagie.triggers.waiter import Ended, StillOnItsWay, Waiter
+from tests.support.fake_saagie import (
+    FakeSaagie,
+    ItemError,
+    connection,
+    ends_at,
+    fails,
+    fake_saagie,
+    instance,
+    refusal,
+    row,
+)
 from tests.support.recording_logger import RecordingLogger
 from tests.support.watcher_scenario import HOUR, Scenario, all_end, cancel_all
 
@@ -27,8 +37,7 @@ if TYPE_CHECKING:
     from tests.support.fake_saagie import Request, Row
 
 
-async def test_250_waiters_take_three_requests_a_round(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_250_waiters_take_three_requests_a_round(scenario: Scenario, saagie: FakeSaagie) -> None:
     saagie.get_instance = ends_at(60)
     assert await all_end(scenario.wait_many(1, 250))
     rounds: dict[int, list[int]] = {}
@@ -39,8 +48,7 @@ async def test_250_waiters_take_three_requests_a_round(scenario: Scenario) -> No
     assert len({poll.peer for poll in saagie.polls}) <= 4  # kept connections, one per request at a time
 
 
-async def test_poll_interval_grows_with_age(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_poll_interval_grows_with_age(scenario: Scenario, saagie: FakeSaagie) -> None:
     ends = {instance(1): 200, instance(2): 1200}
     saagie.get_instance = lambda id_, at: row("RUNNING" if at < ends[id_] else "SUCCEEDED", age=at)
     short, long = scenario.wait(1, poll_interval=10), scenario.wait(2, poll_interval=3600)
@@ -55,9 +63,8 @@ async def test_poll_interval_grows_with_age(scenario: Scenario) -> None:
 
 
 @pytest.mark.parametrize("scenario", [0.0, 2.5, 5.0, 7.5], indirect=True)
-async def test_item_error_fails_its_waiter_after_a_minute(scenario: Scenario) -> None:
+async def test_item_error_fails_its_waiter_after_a_minute(scenario: Scenario, saagie: FakeSaagie) -> None:
     """The polls of an item with an error may never coincide with the healthy ones, which absolve the platform."""
-    saagie = scenario.saagie
 
     def get_instance(id_: str, at: float) -> Row:
         if id_ in (instance(2), instance(3)):
@@ -72,9 +79,7 @@ async def test_item_error_fails_its_waiter_after_a_minute(scenario: Scenario) ->
         came = saagie.now()
         suspects = [scenario.wait(n) for n in (2, 3)]
         for suspect in suspects:
-            verdict = await suspect.verdict()
-            assert isinstance(verdict, Failed)
-            assert (verdict.kind, "no right to see it" in verdict.message) == ("auth", True)
+            assert await suspect.failure("no right to see it") == "auth"
             assert ["no right" in line for line in suspect.log.lines] == [True]
         assert 60 <= saagie.now() - came <= 91
     assert not healthy.task.done()
@@ -83,7 +88,9 @@ async def test_item_error_fails_its_waiter_after_a_minute(scenario: Scenario) ->
 
 
 @pytest.mark.parametrize(("until_1", "until_2"), [(700, 700), (135, 150)])
-async def test_errors_of_all_items_are_waited_out(scenario: Scenario, until_1: float, until_2: float) -> None:
+async def test_errors_of_all_items_are_waited_out(
+    scenario: Scenario, saagie: FakeSaagie, until_1: float, until_2: float
+) -> None:
     """As those of a platform in trouble are. One that recovers answers some of the batches earlier than others."""
 
     def get_instance(id_: str, at: float) -> Row:
@@ -91,22 +98,21 @@ async def test_errors_of_all_items_are_waited_out(scenario: Scenario, until_1: f
             raise ItemError("database away", "INTERNAL_ERROR")
         return row("RUNNING" if at < until_2 + 50 else "SUCCEEDED", age=HOUR)
 
-    scenario.saagie.get_instance = get_instance
+    saagie.get_instance = get_instance
     waiting = scenario.wait_many(1, 120)
     assert await all_end(waiting)
     assert {len(one.log.lines) for one in waiting} == {1}
 
 
 @pytest.mark.parametrize("culprits", [{77}, {7, 77}])
-async def test_refused_batch_is_bisected_to_the_culprits(scenario: Scenario, culprits: set[int]) -> None:
-    saagie = scenario.saagie
+async def test_refused_batch_is_bisected_to_the_culprits(
+    scenario: Scenario, saagie: FakeSaagie, culprits: set[int]
+) -> None:
     bad = {instance(number) for number in culprits}
     saagie.intercept = lambda request: refusal("Variable has an invalid value") if bad & {*request.ids} else None
     saagie.get_instance = ends_at(120)
     waiting = {number: scenario.wait(number) for number in range(1, 101)}
-    for verdict in [await waiting.pop(number).verdict() for number in culprits]:
-        assert isinstance(verdict, Failed)
-        assert (verdict.kind, "invalid value" in verdict.message) == ("api", True)
+    assert {await waiting.pop(number).failure("invalid value") for number in culprits} == {"api"}
     assert 60 <= saagie.now() < 90
     later = {len(poll.ids) for poll in saagie.polls if 1 < poll.at < 55}
     assert later == {100 - len(culprits), 1}  # each culprit is polled alone from then on
@@ -114,18 +120,17 @@ async def test_refused_batch_is_bisected_to_the_culprits(scenario: Scenario, cul
     assert waiting[1].log.lines == []
 
 
-async def test_refusal_of_the_only_item_lasts_ten_minutes(scenario: Scenario) -> None:
+async def test_refusal_of_the_only_item_lasts_ten_minutes(scenario: Scenario, saagie: FakeSaagie) -> None:
     """It may be the platform's fault."""
-    scenario.saagie.intercept = lambda _: refusal("Variable has an invalid value")
-    verdict = await scenario.wait(1).verdict()
-    assert isinstance(verdict, Failed)
-    assert verdict.kind == "api"
-    assert 600 <= scenario.saagie.now() < 680
+    saagie.intercept = lambda _: refusal("Variable has an invalid value")
+    assert await scenario.wait(1).failure() == "api"
+    assert 600 <= saagie.now() < 680
 
 
 @pytest.mark.parametrize("intervals", [[10.0] * 64, [10.0, 50.0]], ids=["many", "polled apart"])
-async def test_refusal_of_every_document_is_an_outage(scenario: Scenario, intervals: list[float]) -> None:
-    saagie = scenario.saagie
+async def test_refusal_of_every_document_is_an_outage(
+    scenario: Scenario, saagie: FakeSaagie, intervals: list[float]
+) -> None:
     saagie.intercept = lambda request: refusal("Internal error") if 30 < request.at < 1000 else None
     saagie.get_instance = ends_at(1010)
     waiting = [scenario.wait(number, poll_interval=seconds) for number, seconds in enumerate(intervals)]
@@ -135,8 +140,7 @@ async def test_refusal_of_every_document_is_an_outage(scenario: Scenario, interv
     assert ("away" in lost, "again" in back, len(waiting[-1].log.lines)) == (True, True, 2)
 
 
-async def test_batch_size_shrinks_and_recovers(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_batch_size_shrinks_and_recovers(scenario: Scenario, saagie: FakeSaagie) -> None:
 
     def intercept(request: Request) -> web.Response | None:
         return web.Response(status=413) if request.at < 130 and len(request.ids) > 9 else None
@@ -151,7 +155,7 @@ async def test_batch_size_shrinks_and_recovers(scenario: Scenario) -> None:
     await cancel_all(waiting)
 
 
-async def test_unusable_responses_end_no_waiter(scenario: Scenario) -> None:
+async def test_unusable_responses_end_no_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:
     def in_charset(charset: str) -> web.Response:
         headers = {"Content-Type": f"application/json; charset={charset}"}
         return web.Response(body=b'{"data": {}}x', headers=headers)
@@ -163,55 +167,31 @@ async def test_unusable_responses_end_no_waiter(scenario: Scenario) -> None:
 
     of_another = web.json_response({"data": {"i0": {**row("SUCCEEDED"), "id": instance(7)}}})
     unusable = [in_charset(name) for name in ("rot13", "hex", "nonsense", "utf-16")] + [of_another]
-    scenario.saagie.intercept = lambda request: unusable.pop() if request.at > 15 and unusable else None
-    scenario.saagie.get_instance = ends_at(100, "FAILED")
+    saagie.intercept = lambda request: unusable.pop() if request.at > 15 and unusable else None
+    saagie.get_instance = ends_at(100, "FAILED")
     verdict = await scenario.wait(1).verdict()
     assert isinstance(verdict, Ended)
     assert (verdict.instance.status, unusable) == ("FAILED", [])
     slow = [web.Response(body=drops())]  # is abandoned after twice the time limit of a request
-    scenario.saagie.intercept = lambda _: slow.pop() if slow else None
-    began = scenario.saagie.now()
+    saagie.intercept = lambda _: slow.pop() if slow else None
+    began = saagie.now()
     assert await all_end([scenario.wait(1)])
-    assert 40 <= scenario.saagie.now() - began < 60
+    assert 40 <= saagie.now() - began < 60
     await asyncio.sleep(200)  # until the server's tasks have ended
 
 
-async def test_instance_is_gone_if_null_twice(scenario: Scenario) -> None:
+async def test_instance_is_gone_if_null_twice(scenario: Scenario, saagie: FakeSaagie) -> None:
     """After the first null it is polled again within a minute, however long the interval is."""
-    saagie = scenario.saagie
     saagie.get_instance = lambda id_, at: None if at < 4 or id_ == instance(2) else row("SUCCEEDED")
     passing, lasting = (scenario.wait(n, poll_interval=3600) for n in (1, 2))
     assert await all_end([passing])
-    verdict = await lasting.verdict()
-    assert isinstance(verdict, Failed)
-    assert verdict.kind == "gone"
+    assert await lasting.failure() == "gone"
     assert saagie.now() < 65
     assert len([poll for poll in saagie.polls if instance(2) in poll.ids]) == 2
 
 
-async def test_unknown_statuses_pass_for_a_while(scenario: Scenario) -> None:
-    """UNKNOWN is final after its grace period; a status that this version doesn't know is not final."""
-
-    def get_instance(id_: str, at: float) -> Row:
-        if id_ == instance(2):
-            return row("UNKNOWN", age=HOUR)
-        odd = "UNKNOWN" if id_ == instance(1) else "HIBERNATING"
-        return row(odd if 20 < at < 70 else "RUNNING" if at < 150 else "SUCCEEDED", age=HOUR)
-
-    scenario.saagie.get_instance = get_instance
-    passing, lasting, hibernating = (scenario.wait(n, unknown_grace=60) for n in (1, 2, 3))
-    statuses = {}
-    for one in (lasting, passing, hibernating):
-        verdict = await one.verdict()
-        assert isinstance(verdict, Ended)
-        statuses[verdict.instance.status] = scenario.saagie.now()
-    assert statuses.keys() == {"UNKNOWN", "SUCCEEDED"}
-    assert 60 <= statuses["UNKNOWN"] < 75
-    assert ["HIBERNATING" in line for line in hibernating.log.lines] == [True]
-
-
 @pytest.mark.parametrize("doubt", ["null", "UNKNOWN", "error"])
-async def test_outage_resets_doubts(scenario: Scenario, doubt: str) -> None:
+async def test_outage_resets_doubts(scenario: Scenario, saagie: FakeSaagie, doubt: str) -> None:
     """A platform that stops or starts gives odd answers."""
     odd: list[float] = []
 
@@ -224,16 +204,13 @@ async def test_outage_resets_doubts(scenario: Scenario, doubt: str) -> None:
             raise ItemError("database away")
         return None if doubt == "null" else row("UNKNOWN", age=HOUR)
 
-    scenario.saagie.get_instance = get_instance
-    scenario.saagie.intercept = lambda request: web.Response(status=503) if odd and request.at < HOUR else None
-    for verdict in [await waiting.verdict() for waiting in (scenario.wait(1), scenario.wait(2))]:
-        assert isinstance(verdict, Ended)
-        assert verdict.instance.status == "SUCCEEDED"
+    saagie.get_instance = get_instance
+    saagie.intercept = lambda request: web.Response(status=503) if odd and request.at < HOUR else None
+    assert [await waiting.status() for waiting in (scenario.wait(1), scenario.wait(2))] == ["SUCCEEDED"] * 2
     assert len(odd) == 2
 
 
-async def test_tiny_poll_interval_is_kept(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_tiny_poll_interval_is_kept(scenario: Scenario, saagie: FakeSaagie) -> None:
     saagie.latency = 0.005
     for interval in (0.05, 0.1, 0.2, 0.3):
         waiting = scenario.wait(1, poll_interval=interval)
@@ -247,8 +224,7 @@ async def test_tiny_poll_interval_is_kept(scenario: Scenario) -> None:
 # Deadlines
 
 
-async def test_deadline_polls_once_more(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_deadline_polls_once_more(scenario: Scenario, saagie: FakeSaagie) -> None:
     saagie.get_instance = lambda id_, at: row("SUCCEEDED" if id_ == instance(1) and at > 2 else "RUNNING", age=HOUR)
     ends = scenario.wait(1, deadline=4, poll_interval=600)
     assert await scenario.wait(2, deadline=-60).verdict() == StillOnItsWay(was_read=True)
@@ -257,97 +233,81 @@ async def test_deadline_polls_once_more(scenario: Scenario) -> None:
     assert saagie.now() < 4.5
 
 
-async def test_deadline_in_an_outage_is_kept(scenario: Scenario) -> None:
-    scenario.saagie.intercept = fails(503, since=20)
-    assert await scenario.wait(1, deadline=100).verdict() == StillOnItsWay(was_read=False)
-    assert 102 <= scenario.saagie.now() < 103.5
-
-
-async def test_deadlines_at_about_the_same_time_share_a_poll(scenario: Scenario) -> None:
+async def test_deadlines_at_about_the_same_time_share_a_poll(scenario: Scenario, saagie: FakeSaagie) -> None:
     waiting = [scenario.wait(n, deadline=33 + n / 1000, poll_interval=600) for n in range(1, 91)]
     assert {await one.verdict() for one in waiting} == {StillOnItsWay(was_read=True)}
-    assert len([poll for poll in scenario.saagie.polls if poll.at > 30]) <= 2
+    assert len([poll for poll in saagie.polls if poll.at > 30]) <= 5
 
 
-async def test_deadline_in_a_pause_polls_and_ends_the_outage(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_deadline_in_a_pause_polls_and_ends_the_outage(scenario: Scenario, saagie: FakeSaagie) -> None:
     saagie.get_instance = ends_at(90)
     saagie.intercept = fails(429, 15, 50, retry_after=300)
     others = scenario.wait_many(3, 4)
-    assert await scenario.wait(1, deadline=60).verdict() == StillOnItsWay(was_read=True)
-    assert next(poll.ids for poll in saagie.polls if poll.at > 50) == [instance(1)]
+    late = scenario.wait(1, deadline=60)
+    await asyncio.sleep(25)
+    assert ["away" in line for line in late.log.lines] == [True]  # so long a pause is logged at once
+    assert await late.verdict() == StillOnItsWay(was_read=True)
+    assert [poll.ids for poll in saagie.polls if 25 < poll.at < 61] == [[instance(1)]]
     assert await all_end(others)
     assert saagie.now() < 105
 
 
-async def test_deadline_with_shrunken_batches_is_kept(scenario: Scenario) -> None:
-    saagie = scenario.saagie
-    saagie.latency = 1.0
-    saagie.intercept = lambda request: web.Response(status=413) if len(request.ids) > 9 else None
-    others = scenario.wait_many(100, 500)
-    assert await scenario.wait(1, deadline=65).verdict() == StillOnItsWay(was_read=True)
-    await cancel_all(others)
+async def test_retry_after_is_respected(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.intercept = fails(429, until=5, retry_after=200)
+    saagie.get_instance = ends_at(0)
+    assert await all_end([scenario.wait(1)])
+    first, second = saagie.polls
+    assert 200 <= second.at - first.at < 202
 
 
-@pytest.mark.parametrize("ahead", [600.0, -600.0])
-async def test_event_ignores_differing_clocks(scenario: Scenario, ahead: float) -> None:
+async def test_event_ignores_differing_clocks(scenario: Scenario, saagie: FakeSaagie) -> None:
     class Trigger(SaagieJobInstanceTrigger):
         log = RecordingLogger()  # type: ignore[assignment]
         task_instance = object()  # type: ignore[assignment]
 
-    scenario.saagie.get_instance = ends_at(0)
-    trigger = Trigger(saagie_conn_id=scenario.conn_id, instance_id=instance(1), deferred_at=time.time() + ahead)
-    assert [event.payload["status"] async for event in trigger.run()] == ["success"]
-    assert scenario.saagie.now() < 10
+    saagie.get_instance = ends_at(0)
+    for ahead in (600.0, -600.0):
+        trigger = Trigger(saagie_conn_id=scenario.conn_id, instance_id=instance(1), deferred_at=time.time() + ahead)
+        assert [event.payload["status"] async for event in trigger.run()] == ["success"]
+    assert saagie.now() < 10
 
 
 # Waiters come and go
 
 
-async def test_last_waiter_closes_the_connections(scenario: Scenario) -> None:
-    saagie = scenario.saagie
-    stays, leaves = scenario.wait(1), scenario.wait(2)
-    await asyncio.sleep(20)
-    await leaves.leave()
-    await asyncio.sleep(20)
-    assert all(instance(2) not in poll.ids for poll in saagie.polls if poll.at > 20.5)
-    assert (len(saagie.logins), saagie.connections() > 0) == (1, True)
+async def test_last_waiter_closes_the_connections(scenario: Scenario, saagie: FakeSaagie) -> None:
+    """The others leave at once, during a request."""
+    saagie.latency = 0.5
+    stays, *others = [scenario.wait(n, stream_logs=n % 2 == 0) for n in range(1, 501)]
+    await asyncio.sleep(20.2)
+    await cancel_all(others)
+    saagie.requests.clear()
+    await asyncio.sleep(40)
+    assert {len(poll.ids) for poll in saagie.polls[4:]} == {1}
+    assert (stays.log.lines, len(saagie.logins), saagie.connections() > 0) == ([], 1, True)
     await stays.leave()
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(1)
     assert saagie.connections() == 0
     saagie.get_instance = ends_at(0)
     assert await all_end([scenario.wait(1)])
     assert len(saagie.logins) == 2
 
 
-async def test_waiter_that_comes_as_the_last_leaves_is_served(scenario: Scenario) -> None:
+async def test_waiter_that_comes_as_the_last_leaves_is_served(scenario: Scenario, saagie: FakeSaagie) -> None:
     for turns in range(6):
-        scenario.saagie.get_instance = ends_at(math.inf)
+        saagie.get_instance = ends_at(math.inf)
         last = scenario.wait(1)
         await asyncio.sleep(5)
-        scenario.saagie.get_instance = ends_at(0)
+        saagie.get_instance = ends_at(0)
         last.task.cancel()
         for _ in range(turns):
             await asyncio.sleep(0)
         assert await all_end([scenario.wait(2)]), turns
 
 
-async def test_hundreds_that_leave_during_a_request(scenario: Scenario) -> None:
-    saagie = scenario.saagie
-    saagie.latency = 0.5
+async def test_instance_with_several_waiters(scenario: Scenario, saagie: FakeSaagie) -> None:
     saagie.get_instance = ends_at(60)
-    stays, *others = [scenario.wait(n, stream_logs=n % 2 == 0) for n in range(1, 501)]
-    await asyncio.sleep(20.2)
-    await cancel_all(others)
-    saagie.requests.clear()
-    assert await all_end([stays])
-    assert {len(poll.ids) for poll in saagie.polls[4:]} == {1}
-    assert (stays.log.lines, len(saagie.logins)) == ([], 1)
-
-
-async def test_instance_with_several_waiters(scenario: Scenario) -> None:
-    scenario.saagie.get_instance = ends_at(60)
-    scenario.saagie.get_log = lambda _, at: [("STDOUT", f"line {n}") for n in range(int(at) // 10)]
+    saagie.get_log = lambda _, at: [("STDOUT", f"line {n}") for n in range(int(at) // 10)]
     one, two, leaves = (scenario.wait(1, stream_logs=True) for _ in range(3))
     await asyncio.sleep(30)
     await leaves.leave()
@@ -355,12 +315,10 @@ async def test_instance_with_several_waiters(scenario: Scenario) -> None:
     assert one.log.lines == two.log.lines != []
 
 
-async def test_waiter_that_left_is_freed(scenario: Scenario) -> None:
+async def test_waiter_that_left_is_freed(scenario: Scenario, saagie: FakeSaagie) -> None:
     """Long before its deadline."""
-    scenario.saagie.get_instance = lambda id_, at: row(
-        "SUCCEEDED" if id_ == instance(2) and at > 20 else "RUNNING", age=HOUR
-    )
-    scenario.saagie.get_log = lambda *_: [("STDOUT", "line")]
+    saagie.get_instance = lambda id_, at: row("SUCCEEDED" if id_ == instance(2) and at > 20 else "RUNNING", age=HOUR)
+    saagie.get_log = lambda *_: [("STDOUT", "line")]
     stays, ends, leaves = (scenario.wait(n, deadline=HOUR, stream_logs=True) for n in (1, 2, 3))
     ended, left = weakref.ref(ends.log), weakref.ref(leaves.log)
     await ends.verdict()
@@ -372,9 +330,8 @@ async def test_waiter_that_left_is_freed(scenario: Scenario) -> None:
     await stays.leave()
 
 
-async def test_bug_in_the_watcher_reaches_its_waiters_only(scenario: Scenario) -> None:
+async def test_bug_in_the_watcher_reaches_its_waiters_only(scenario: Scenario, saagie: FakeSaagie) -> None:
     """Neither one that reads the last lines of its job, nor those that come later."""
-    saagie = scenario.saagie
     saagie.get_instance = lambda id_, at: row("SUCCEEDED" if id_ != instance(1) and at > 20 else "RUNNING", age=HOUR)
     saagie.intercept = fails(500, operation="watchLogs")
     errors: list[Any] = []
@@ -392,14 +349,14 @@ async def test_bug_in_the_watcher_reaches_its_waiters_only(scenario: Scenario) -
     assert (len(saagie.logins), errors) == (2, [])
 
 
-async def test_cancelled_watcher_cancels_its_waiters(scenario: Scenario) -> None:
+async def test_cancelled_watcher_cancels_its_waiters(scenario: Scenario, saagie: FakeSaagie) -> None:
     one = scenario.wait(1)
     await asyncio.sleep(5)
     (task,) = [task for task in asyncio.all_tasks() if task.get_name() == f"saagie watcher {scenario.conn_id}"]
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await one.verdict()
-    scenario.saagie.get_instance = ends_at(0)
+    saagie.get_instance = ends_at(0)
     assert await all_end([scenario.wait(1)])
 
 
@@ -425,8 +382,7 @@ def test_each_loop_has_a_watcher(monkeypatch: pytest.MonkeyPatch) -> None:
 # Stops
 
 
-async def test_stop_is_sent_once_and_its_failure_logged(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_stop_is_sent_once_and_its_failure_logged(scenario: Scenario, saagie: FakeSaagie) -> None:
     assert await scenario.stop(1) == ["Saagie was asked to stop it."]
     assert saagie.stopped == [instance(1)]
     saagie.intercept = fails(500, operation="stopJobInstance")
@@ -446,8 +402,7 @@ async def test_stop_is_sent_once_and_its_failure_logged(scenario: Scenario) -> N
     assert saagie.stopped == [instance(1), instance(3)]
 
 
-async def test_stop_keeps_the_session_open(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_stop_keeps_the_session_open(scenario: Scenario, saagie: FakeSaagie) -> None:
     saagie.stop_seconds = 3
     one = scenario.wait(1)
     await asyncio.sleep(5)
@@ -458,8 +413,7 @@ async def test_stop_keeps_the_session_open(scenario: Scenario) -> None:
     assert (saagie.stopped, len(saagie.logins)) == ([instance(1)], 1)
 
 
-async def test_edited_connection_is_used_after_the_stop(scenario: Scenario) -> None:
-    saagie = scenario.saagie
+async def test_edited_connection_is_used_after_the_stop(scenario: Scenario, saagie: FakeSaagie) -> None:
     saagie.intercept = fails(503, 69, 200, operation="watchInstances", retry_after=3)
     saagie.stop_seconds = 9
     one = scenario.wait(1)
@@ -476,9 +430,8 @@ async def test_edited_connection_is_used_after_the_stop(scenario: Scenario) -> N
     await one.leave()
 
 
-async def test_hundreds_of_stops_take_turns(scenario: Scenario) -> None:
+async def test_hundreds_of_stops_take_turns(scenario: Scenario, saagie: FakeSaagie) -> None:
     """Waiters are polled in the meantime."""
-    saagie = scenario.saagie
     saagie.stop_seconds = 3.0
     waiting = scenario.wait_many(1, 10, poll_interval=5)
     await asyncio.sleep(20)

@@ -1,25 +1,51 @@
-"""Names that tests import from here until they have moved to `tests/integration/airflow/conftest.py`."""
+"""Fixtures for runs of operators against the emulator."""
 
 from __future__ import annotations
 
-import json
+import os
+import signal
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout
 
-from tests.integration.airflow.conftest import airflow_db  # noqa: F401
-from tests.support.dag_runs import RunDag, TaskResult  # noqa: F401
-from tests.support.dag_runs import run_dag as run_quietly
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from airflow_provider_saagie.emulator.testing import Emulator
+    from collections.abc import Iterator
 
+    from airflow_provider_saagie.emulator.testing import Emulator, LocalInstance
 
-def connection(emulator: Emulator, **changes: Any) -> str:
-    return json.dumps({**json.loads(emulator.connection()), **changes})
+Instances = Callable[[str], list["LocalInstance"]]
+Alarm = Callable[[Callable[[], Any]], None]
 
 
 @pytest.fixture
-def run_dag(airflow_db: None, emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> RunDag:  # noqa: F811
-    monkeypatch.setenv("AIRFLOW_CONN_SAAGIE_DEFAULT", connection(emulator))
-    return run_quietly
+def instances(emulator: Emulator) -> Instances:
+    """A function that returns the instances of a job, newest first."""
+    return lambda job_id: [one for job in emulator.jobs().values() if job.id == job_id for one in job.instances]
+
+
+@pytest.fixture
+def alarm() -> Iterator[Alarm]:
+    """A function that lets Airflow's alarm strike the main thread as soon as a condition is true."""
+    threads: list[threading.Thread] = []
+
+    def strike(*_: object) -> None:
+        raise AirflowTaskTimeout("Timeout")
+
+    def strike_when(condition: Callable[[], Any]) -> None:
+        def wait() -> None:
+            wait_until(condition)
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+        threads.append(threading.Thread(target=wait))
+        threads[-1].start()
+
+    before = signal.signal(signal.SIGUSR1, strike)
+    yield strike_when
+    for thread in threads:
+        thread.join()
+    signal.signal(signal.SIGUSR1, before)

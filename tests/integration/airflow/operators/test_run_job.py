@@ -1,158 +1,161 @@
-"""SaagieRunJobOperator, run by Airflow against the emulator, deferred and not."""
+"""SaagieRunJobOperator, run by Airflow against the emulator; killed and drained at the worst moments."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_provider_saagie.client import instances
+from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
+from tests.support.executed_tasks import TaskRun, run_task
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from airflow.sdk import DAG
-
     from airflow_provider_saagie.client.saagie import SaagieClient
-    from tests.integration.airflow.operators.conftest import TaskResult
     from airflow_provider_saagie.emulator.testing import Emulator
+    from tests.integration.airflow.operators.conftest import Instances
+    from tests.support.dag_runs import RunTasks
+    from tests.support.held_jobs import Hold
 
 QUICK = "print('hello from the job')"
-LONG = "import time\nprint('started', flush=True)\ntime.sleep(60)"
-FAILS = "import sys\nprint('out')\nprint('what went wrong', file=sys.stderr)\nsys.exit(3)"
+FAILS = "import sys\nprint('what went wrong', file=sys.stderr)\nsys.exit(3)"
+OUTPUTS = "import os\nopen(os.environ['SAAGIE_OUTPUT_VARS_PATH'], 'w').write('rows=42\\n')"
+NO_JOB = "00000000-0000-4000-8000-000000000000"
 
-RunDag = Callable[["DAG"], dict[str, "TaskResult"]]
-pytestmark = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in the worker"])
-
-
-@pytest.fixture
-def run_task(run_dag: RunDag, new_dag: Callable[[], DAG]) -> Callable[..., TaskResult]:
-    """A function that runs one run operator, and tells how it ended."""
-
-    def run(**given: Any) -> TaskResult:
-        dag = new_dag()
-        with dag:
-            SaagieRunJobOperator(task_id="run", poll_interval=1, **given)
-        return run_dag(dag)["run"]
-
-    return run
+MakeJob = Callable[..., str]
+both_ways = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in the worker"])
 
 
-def test_a_good_run_returns_the_instance_and_tells_where_it_is(
-    run_task: Any, make_job: Any, client: SaagieClient, deferrable: bool, capfd: pytest.CaptureFixture[str]
+@both_ways
+def test_run_job_waits_and_pushes_results(
+    run_tasks: RunTasks,
+    make_job: MakeJob,
+    hold: Hold,
+    client: SaagieClient,
+    emulator: Emulator,
+    instances: Instances,
+    deferrable: bool,
 ) -> None:
     job_id = make_job(QUICK)
-    result = run_task(job_id=job_id, deferrable=deferrable)
-    assert result.state == "success"
-    instance = client.session.run(instances.list_instances(job_id, limit=5))[0]
-    xcoms = result.xcoms
-    assert xcoms["return_value"] == instance.id
+    job = client.jobs.get_info(job_id)["job"]
+    held = make_job(hold.code())
+    jobs: dict[str, dict[str, Any]] = {
+        "by_id": {"job_id": job_id},
+        "by_name": {"job_name": job["name"], "project_name": "{{ 'Demo' }}"},
+        "by_alias": {"job_alias": job["alias"], "project_id": client.get_project_id("Demo")},
+        "outputs": {"job_id": make_job(OUTPUTS)},
+        "fails": {"job_id": make_job(FAILS)},
+        "no_wait": {"job_id": held, "wait_for_completion": False},
+        "no_template": {"job_id": "{{ ti.xcom_pull(task_ids='nobody') }}"},
+        "no_project": {"job_name": "x", "project_name": "Nowhere"},
+        "no_job": {"job_id": NO_JOB},
+    }
+    results = run_tasks(
+        *(
+            SaagieRunJobOperator(task_id=task_id, poll_interval=0.2, deferrable=deferrable, **given)
+            for task_id, given in jobs.items()
+        )
+    )
+    failed = {task_id for task_id, result in results.items() if result.state == "failed"}
+    assert failed == {"fails", "no_template", "no_project", "no_job"}
+    assert {result.state for result in results.values()} == {"failed", "success"}
+
+    returned = {results[task_id].xcoms["return_value"] for task_id in ("by_id", "by_name", "by_alias")}
+    assert returned == {instance.id for instance in instances(job_id)}
+    xcoms = results["by_id"].xcoms
     assert (xcoms["job_id"], xcoms["instance_status"]) == (job_id, "SUCCEEDED")
-    assert xcoms["instance_url"].endswith(f"/job/{job_id}/instances/{instance.id}")
+    assert xcoms["instance_url"].endswith(f"/job/{job_id}/instances/{xcoms['return_value']}")
     assert xcoms["_link_SaagieLink"] == xcoms["instance_url"]
-    assert "hello from the job" in "".join(capfd.readouterr())
+    assert results["by_id"].text.count("hello from the job") == 1
+    assert results["outputs"].xcoms["outputs"] == {"rows": "42"}
 
+    (started,) = instances(held)
+    assert (results["no_wait"].xcoms["return_value"], started.status == "SUCCEEDED") == (started.id, False)
 
-def test_a_platforms_admin_sees_who_ran_what(
-    run_task: Any, make_job: Any, emulator: Emulator, deferrable: bool
-) -> None:
-    job_id = make_job(QUICK)
-    run_task(job_id=job_id, deferrable=deferrable)
-    run = next(row for row in reversed(emulator.requests()) if row["operation"] == "runJob")
+    assert results["fails"].xcoms["instance_status"] == "FAILED"
+    for part in ("SaagieJobFailed", "FAILED", "exit code 3", "what went wrong", "/instances/"):
+        assert part in results["fails"].text
+    assert "its template found nothing" in results["no_template"].text
+    assert "'Demo'" in results["no_project"].text
+    assert "has no job" in results["no_job"].text
+
+    runs = [row for row in emulator.requests() if row["operation"] == "runJob"]
+    assert len(runs) == 6, "nothing is started by mistake"
+    (run,) = (row for row in runs if "task=by_id" in row["user_agent"])
     assert run["variables"] == {"jobId": job_id}
-    for part in ("airflow-provider-saagie/", "dag=dag_", "run=manual__", "task=run", "try=1"):
+    for part in ("airflow-provider-saagie/", "dag=dag_", "run=manual__", "try=1"):
         assert part in run["user_agent"]
 
 
-def test_the_outputs_of_the_job_are_an_xcom(run_task: Any, make_job: Any, deferrable: bool) -> None:
-    job_id = make_job("import os\nopen(os.environ['SAAGIE_OUTPUT_VARS_PATH'], 'w').write('rows=42\\n')")
-    assert run_task(job_id=job_id, deferrable=deferrable).xcoms["outputs"] == {"rows": "42"}
-
-
-def test_a_failed_job_fails_the_task_with_its_last_words(
-    run_task: Any, make_job: Any, deferrable: bool, capfd: pytest.CaptureFixture[str]
+@both_ways
+def test_unreadable_outputs_do_not_undo_success(
+    run_tasks: RunTasks, make_job: MakeJob, emulator: Emulator, deferrable: bool
 ) -> None:
-    result = run_task(job_id=make_job(FAILS), deferrable=deferrable)
-    assert (result.state, result.xcoms["instance_status"]) == ("failed", "FAILED")
-    shown = "".join(capfd.readouterr())
-    for part in ("SaagieJobFailed", "FAILED", "exit code 3", "what went wrong", "/instances/"):
-        assert part in shown
-
-
-def test_a_job_is_found_by_name_and_by_alias(
-    run_task: Any, make_job: Any, client: SaagieClient, deferrable: bool
-) -> None:
-    job = client.jobs.get_info(make_job(QUICK))["job"]
-    by_name = run_task(job_name=job["name"], project_name="Demo", deferrable=deferrable)
-    project_id = client.get_project_id("Demo")
-    by_alias = run_task(job_alias=job["alias"], project_id=project_id, deferrable=deferrable)
-    assert by_name.xcoms["job_id"] == by_alias.xcoms["job_id"] == job["id"]
-
-
-def test_without_waiting_the_task_ends_at_once(run_task: Any, make_job: Any, client: Any, deferrable: bool) -> None:
-    result = run_task(job_id=make_job(LONG), wait_for_completion=False, deferrable=deferrable)
-    assert result.state == "success"
-    instance_id = result.xcoms["return_value"]
-    assert client.session.run(instances.read_instance(instance_id)).end_time is None
-    client.jobs.stop(instance_id)
-
-
-class KilledAtOnce(SaagieRunJobOperator):
-    """Its user marks it failed while `runJob` is under way: Airflow calls `on_kill`, and `execute` goes on."""
-
-    def execute(self, context: Any) -> str:
-        threading.Timer(0.7, self.on_kill).start()
-        return super().execute(context)
-
-
-def test_a_kill_while_the_job_is_being_started_stops_it(
-    run_dag: RunDag, new_dag: Any, make_job: Any, client: Any, emulator: Emulator, deferrable: bool
-) -> None:
-    job_id = make_job(LONG)
-    emulator.fault("delay", "runJob", seconds=2)
-    with new_dag() as dag:
-        KilledAtOnce(task_id="run", job_id=job_id, deferrable=deferrable, poll_interval=1)
-    assert run_dag(dag)["run"].state == "failed"
-    (instance,) = client.session.run(instances.list_instances(job_id, limit=5))
-    assert instance.status == "KILLED"
-
-
-class DrainedOnce(SaagieRunJobOperator):
-    """Its worker is drained while `runJob` is under way; the retry is left in peace."""
-
-    def execute(self, context: Any) -> str:
-        if context["ti"].try_number == 1:
-            threading.Timer(0.7, self.on_kill).start()
-        return super().execute(context)
-
-
-@pytest.mark.parametrize("waits", [True, False], ids=["waits", "does not wait"])
-def test_a_drain_while_the_job_is_being_started_is_retried(
-    run_dag: RunDag, new_dag: Any, make_job: Any, client: Any, emulator: Emulator, deferrable: bool, waits: bool
-) -> None:
-    job_id = make_job("import time\ntime.sleep(4)")
-    emulator.fault("delay", "runJob", seconds=2)
-    with new_dag() as dag:
-        DrainedOnce(
-            task_id="run", job_id=job_id, deferrable=deferrable, wait_for_completion=waits, poll_interval=1, retries=1,
-            retry_delay=timedelta(0),
-        )  # fmt: skip
-    result = run_dag(dag)["run"]
-    assert result.state == "success"
-    second, first = client.session.run(instances.list_instances(job_id, limit=5))
-    assert first.status == "KILLED"
-    assert result.xcoms["return_value"] == second.id
-    if not waits:
-        client.jobs.stop(second.id)
-
-
-def test_outputs_that_cannot_be_read_do_not_undo_a_good_end(
-    run_task: Any, make_job: Any, emulator: Emulator, deferrable: bool, capfd: Any
-) -> None:
-    """A failed task would be retried, and run the job again, though it has done its work."""
-    job_id = make_job(QUICK)
+    """A failed task would be retried, and run the job again though it has done its work."""
     emulator.fault("error", "watchedInstance", times=0)
-    assert run_task(job_id=job_id, deferrable=deferrable).state == "success"
-    assert "outputs could not be read" in "".join(capfd.readouterr())
+    task = SaagieRunJobOperator(task_id="run", job_id=make_job(QUICK), poll_interval=0.2, deferrable=deferrable)
+    result = run_tasks(task)["run"]
+    assert result.state == "success"
+    assert "outputs could not be read" in result.text
+
+
+@pytest.mark.usefixtures("set_connection")
+@pytest.mark.parametrize(
+    "given",
+    [{"deferrable": True}, {"deferrable": False}, {"wait_for_completion": False}],
+    ids=["deferred", "in the worker", "without waiting"],
+)
+def test_kill_during_run_job_stops_the_instance(
+    make_job: MakeJob, hold: Hold, emulator: Emulator, instances: Instances, given: dict[str, bool]
+) -> None:
+    """The instance is stopped once `runJob` has returned; a retry, as after a drain, runs the job again."""
+    job_id = make_job(hold.code())
+    task = SaagieRunJobOperator(
+        task_id="run",
+        job_id=job_id,
+        poll_interval=0.2,
+        retries=1,
+        **given,
+    )
+    run = TaskRun(task)
+    emulator.fault("delay", "runJob", seconds=3)
+
+    def kill() -> None:
+        wait_until(lambda: emulator.faults()[0]["struck"])
+        task.on_kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    error = run.execute().error
+    killer.join()
+    assert isinstance(error, SaagieError), "in the worker it waits for the end of what it has stopped"
+    (first,) = instances(job_id)
+    wait_until(lambda: instances(job_id)[0].status == "KILLED")
+
+    hold.release()
+    run.retry()
+    if isinstance(run.error, TaskDeferred):
+        run.resume()
+    assert run.error is None
+    second, _ = instances(job_id)
+    assert (run.result, second.id == first.id) == (second.id, False)
+
+
+@pytest.mark.usefixtures("set_connection")
+def test_kill_while_deferring_leaves_the_instance_to_its_trigger(
+    make_job: MakeJob, hold: Hold, instances: Instances
+) -> None:
+    """Airflow defers the task in spite of the SIGTERM of a drained worker."""
+    job_id = make_job(hold.code())
+    task = SaagieRunJobOperator(task_id="run", job_id=job_id, deferrable=True, poll_interval=0.2)
+    run = run_task(task)
+    assert isinstance(run.error, TaskDeferred)
+    task.on_kill()
+    hold.release()
+    run.resume()
+    (instance,) = instances(job_id)
+    assert (run.error, run.result, instance.status) == (None, instance.id, "SUCCEEDED")

@@ -1,123 +1,101 @@
-"""Submit once, run by Airflow against the emulator: lost answers, retries, and a job that runs already."""
+"""Submit once: lost responses, retries, and jobs that are already running."""
 
 from __future__ import annotations
 
-import json
-import os
-import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from airflow.sdk.exceptions import AirflowTaskTimeout
 
-from airflow_provider_saagie.client import instances
-from airflow_provider_saagie.operators import run_record
+from airflow_provider_saagie.client import run_once, submit
+from airflow_provider_saagie.client.calls import Pause
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
-from tests.integration.airflow.operators.conftest import connection
+from airflow_provider_saagie.triggers import saagie as triggers
+from tests.support.executed_tasks import TaskRun
+from tests.support.held_jobs import Hold
 from tests.support.pages import DOCS, blocks
+from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
-    from airflow.sdk import DAG
+    from pathlib import Path
 
-    from airflow_provider_saagie.client.saagie import SaagieClient
-    from tests.integration.airflow.operators.conftest import TaskResult
     from airflow_provider_saagie.emulator.testing import Emulator
+    from tests.integration.airflow.operators.conftest import Alarm, Instances
+    from tests.support.dag_runs import RunTasks
 
 QUICK = "print('hello from the job')"
+MakeJob = Callable[..., str]
 both_ways = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in the worker"])
 
 
-def lasts(seconds: float) -> str:
-    return f"import time\nprint('started', flush=True)\ntime.sleep({seconds})"
+@pytest.fixture
+def stopped(instances: Instances) -> Callable[[str], bool]:
+    """A function that waits until no instance of a job is being stopped, and returns whether all of them were."""
+
+    def read(job_id: str) -> bool:
+        statuses = wait_until(lambda: "KILLING" not in (now := [one.status for one in instances(job_id)]) and now)
+        return set(statuses) == {"KILLED"}
+
+    return read
+
+
+def operator(task_id: str, job_id: str, **given: Any) -> SaagieRunJobOperator:
+    return SaagieRunJobOperator(task_id=task_id, job_id=job_id, poll_interval=0.2, retry_delay=timedelta(0), **given)
 
 
 @pytest.fixture
-def run_task(
-    run_dag: Callable[[DAG], dict[str, TaskResult]],
-    new_dag: Callable[[], DAG],
-    emulator: Emulator,
-    deferrable: bool,
-) -> Callable[..., TaskResult]:
-    """A function that runs one run operator over a connection with short time limits, and tells how it ended."""
+def pauses(set_connection: object, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The seconds that submit-once waits; it does not really wait."""
+    seconds: list[float] = []
 
-    def run(
-        operator: type[SaagieRunJobOperator] = SaagieRunJobOperator, time_limit: float = 3, **given: Any
-    ) -> TaskResult:
-        extra = {"realm": emulator.realm, "platform_id": emulator.platform, "timeout": time_limit}
-        os.environ["AIRFLOW_CONN_SAAGIE_DEFAULT"] = connection(emulator, extra=extra)
-        dag = new_dag()
-        with dag:
-            operator(task_id="run", poll_interval=1, retry_delay=timedelta(0), deferrable=deferrable, **given)
-        return run_dag(dag)["run"]
+    def pause(wanted: float) -> Pause:
+        seconds.append(wanted)
+        return Pause(0.05)
 
-    return run
+    monkeypatch.setattr(run_once, "Pause", pause)
+    return seconds
 
 
-@pytest.fixture
-def shown(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Callable[[], str]:
-    """A function that gives what was logged since: Airflow prints what an operator says only."""
-    caplog.set_level("INFO")
-    return lambda: "".join(capfd.readouterr()) + caplog.text
-
-
-def started(client: SaagieClient, job_id: str) -> list[instances.JobInstance]:
-    return client.session.run(instances.list_instances(job_id, limit=10))
-
-
-def ends(client: SaagieClient, instance_id: str) -> str:
-    deadline = time.monotonic() + 10
-    while True:
-        found = client.session.run(instances.read_instance(instance_id))
-        assert found
-        if found.end_time:
-            return found.status
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
-@pytest.mark.long  # twenty seconds, until a lost request must have arrived
-@pytest.mark.parametrize("deferrable", [True])
-def test_a_lost_answer_starts_no_second_run(
-    run_task: Any, make_job: Any, client: SaagieClient, emulator: Emulator, shown: Callable[[], str]
+def test_lost_response_starts_no_second_run(
+    pauses: list[float], run_tasks: RunTasks, make_job: MakeJob, emulator: Emulator, instances: Instances
 ) -> None:
     job_id = make_job(QUICK)
     emulator.fault("drop", "runJob", times=1)
-    result = run_task(job_id=job_id)
-    (instance,) = started(client, job_id)
+    result = run_tasks(operator("run", job_id, deferrable=True))["run"]
+    (instance,) = instances(job_id)
     assert (result.state, result.xcoms["return_value"]) == ("success", instance.id)
-    log = shown()
+    assert sum(pauses) > submit.FRESH, "as long as the request may still arrive"
     for part in ("The answer to runJob was lost", "adopted it", "hello from the job"):
-        assert part in log
+        assert part in result.text
 
 
-@pytest.mark.long  # as above
-@pytest.mark.parametrize("deferrable", [False])
-def test_a_lost_request_is_sent_again_once_that_is_sure(
-    run_task: Any, make_job: Any, client: SaagieClient, emulator: Emulator
+def test_lost_request_is_sent_again(
+    pauses: list[float], run_tasks: RunTasks, make_job: MakeJob, emulator: Emulator, instances: Instances
 ) -> None:
     job_id = make_job(QUICK)
     emulator.fault("refuse", "runJob", times=1)
-    assert run_task(job_id=job_id).state == "success"
-    assert len(started(client, job_id)) == 1
+    assert run_tasks(operator("run", job_id, deferrable=False))["run"].state == "success"
+    assert len(instances(job_id)) == 1
     assert emulator.faults()[0]["struck"] == 1
 
 
-@pytest.mark.long  # as above
-@pytest.mark.parametrize("deferrable", [False])
-def test_what_was_started_as_the_execution_timeout_struck_is_stopped(
-    run_task: Any, make_job: Any, client: SaagieClient, emulator: Emulator, shown: Callable[[], str]
+def test_alarm_during_run_job_stops_what_was_started(
+    pauses: list[float], alarm: Alarm, make_job: MakeJob, hold: Hold, emulator: Emulator, instances: Instances
 ) -> None:
-    job_id = make_job(lasts(300))
-    emulator.fault("delay", "runJob", seconds=7, when="after")
-    assert run_task(job_id=job_id, time_limit=8, execution_timeout=timedelta(seconds=4)).state == "failed"
-    (instance,) = started(client, job_id)
-    assert ends(client, instance.id) == "KILLED"
-    assert "looking for what it has started, to stop it" in shown()
+    job_id = make_job(hold.code())
+    emulator.fault("delay", "runJob", seconds=20, when="after")
+
+    alarm(lambda: instances(job_id))
+    run = TaskRun(operator("run", job_id, deferrable=False, execution_timeout=timedelta(hours=1)))
+    assert type(run.execute().error) is AirflowTaskTimeout
+    assert pauses[0] > submit.FRESH
+    wait_until(lambda: [one.status for one in instances(job_id)] == ["KILLED"])
 
 
 class FailsAtItsEnd(SaagieRunJobOperator):
-    """Its first try fails once the job has ended, as one does whose worker dies then."""
+    """A task whose worker dies in its first try, once the job has ended."""
 
     def execute_complete(self, context: Any, event: dict[str, Any], try_number: int | None = None) -> str:
         if context["ti"].try_number == 1:
@@ -126,145 +104,105 @@ class FailsAtItsEnd(SaagieRunJobOperator):
 
 
 @both_ways
-def test_a_retry_ends_with_what_has_succeeded_and_shows_its_lines(
-    run_task: Any, make_job: Any, client: SaagieClient, shown: Callable[[], str]
+def test_retry_continues_with_the_earlier_instance(
+    run_tasks: RunTasks, make_job: MakeJob, tmp_path: Path, instances: Instances, deferrable: bool
 ) -> None:
-    job_id = make_job(QUICK)
-    result = run_task(FailsAtItsEnd, job_id=job_id, retries=1)
-    (instance,) = started(client, job_id)
-    assert (result.state, result.xcoms["return_value"]) == ("success", instance.id)
-    assert result.xcoms["instance_status"] == "SUCCEEDED"
-    assert shown().count("[job] hello from the job") == 2  # each try's log holds them
+    holds = {task_id: Hold(tmp_path / f"release {task_id}") for task_id in ("running", "anew")}
+    succeeded, running, anew = make_job(QUICK), *(make_job(one.code()) for one in holds.values())
+    left: dict[str, Any] = {"timeout": 0.5, "on_timeout": "leave", "deferrable": deferrable}
 
+    def release(context: Any) -> None:
+        """Let the job end, and the last try wait for that."""
+        wait_until(lambda: instances(context["ti"].task.job_id)[0].status == "RUNNING")
+        if context["ti"].try_number == context["ti"].max_tries:
+            context["ti"].task.timeout = None
+            holds[context["ti"].task_id].release()
 
-@both_ways
-def test_a_retry_takes_up_what_the_try_before_left(
-    run_task: Any, make_job: Any, client: SaagieClient, shown: Callable[[], str]
-) -> None:
-    job_id = make_job(lasts(4))
-    result = run_task(job_id=job_id, timeout=2, on_timeout="leave", retries=4)
-    (instance,) = started(client, job_id)
-    assert (result.state, result.xcoms["return_value"]) == ("success", instance.id)
-    assert (result.xcoms["job_id"], result.xcoms["instance_status"]) == (job_id, "SUCCEEDED")
-    assert result.xcoms["_link_SaagieLink"] == result.xcoms["instance_url"]
+    results = run_tasks(
+        FailsAtItsEnd(
+            task_id="succeeded", job_id=succeeded, retries=1, retry_delay=timedelta(0), poll_interval=0.2,
+            deferrable=deferrable,
+        ),
+        operator("running", running, retries=2, on_retry_callback=release, **left),
+        operator("anew", anew, retries=1, reattach=False, on_retry_callback=release, **left),
+    )  # fmt: skip
+    assert {result.state for result in results.values()} == {"success"}
+    assert len(instances(anew)) == 2
+    for task_id, job_id in (("succeeded", succeeded), ("running", running)):
+        (instance,) = instances(job_id)
+        xcoms = results[task_id].xcoms
+        assert (xcoms["return_value"], xcoms["job_id"]) == (instance.id, job_id)
+        assert xcoms["instance_status"] == "SUCCEEDED"
+        assert xcoms["_link_SaagieLink"] == xcoms["instance_url"]
+    assert results["succeeded"].text.count("[job] hello from the job") == 2, "the log of each try has it"
     (quoted,) = blocks(DOCS / "submit_once.md", "text")
-    assert quoted.removesuffix("https://…\n") in shown()
+    assert quoted.removesuffix("https://…\n") in results["running"].text
 
 
-@both_ways
-def test_a_retry_runs_a_failed_job_again(run_task: Any, make_job: Any, client: SaagieClient) -> None:
-    job_id = make_job("import sys\nsys.exit(1)")
-    assert run_task(job_id=job_id, retries=1).state == "failed"
-    assert len(started(client, job_id)) == 2
+def test_if_running_decides_on_the_instance_of_another_user(
+    run_tasks: RunTasks, make_job: MakeJob, hold: Hold, client: Any, emulator: Emulator, instances: Instances,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    """The other user's instances are held; what a task starts itself ends at once."""
+    modes = ("submit", "attach", "skip", "fail")
+    attached = Hold(tmp_path / "release")
+    jobs, theirs = {}, {}
+    for mode in modes:
+        held = (attached if mode == "attach" else hold).code()
+        code = f"import os, sys\nif os.path.exists({str(tmp_path / mode)!r}): sys.exit()\n{held}"
+        jobs[mode] = make_job(code)
+        theirs[mode] = client.jobs.run(jobs[mode])["runJob"]["id"]
+    wait_until(lambda: all(emulator.log(instance_id) for instance_id in theirs.values()))
+    for mode in modes:
+        (tmp_path / mode).touch()
+
+    def release(context: Any) -> None:
+        """Check that the first try has stopped nothing, and let the retry wait for the end."""
+        assert instances(jobs["attach"])[0].status == "RUNNING"
+        context["ti"].task.timeout = None
+        attached.release()
+
+    given: dict[str, dict[str, Any]] = {"attach": {"timeout": 0.5, "retries": 1, "on_retry_callback": release}}
+    results = run_tasks(
+        *(operator(mode, jobs[mode], if_running=mode, deferrable=False, **given.get(mode, {})) for mode in modes)
+    )
+    states = {mode: result.state for mode, result in results.items()}
+    assert states == {"submit": "success", "attach": "success", "skip": "skipped", "fail": "failed"}
+    assert {mode: len(instances(jobs[mode])) for mode in modes} == {"submit": 2, "attach": 1, "skip": 1, "fail": 1}
+    assert results["attach"].xcoms["return_value"] == theirs["attach"]
+    assert "The instance was left as it is" in results["attach"].text
+    for mode in ("skip", "fail"):
+        assert f"/instances/{theirs[mode]}" in results[mode].text
 
 
-@both_ways
-def test_without_reattach_a_retry_starts_another(run_task: Any, make_job: Any, client: SaagieClient) -> None:
-    job_id = make_job(lasts(30))
-    run_task(job_id=job_id, timeout=1, on_timeout="leave", retries=1, reattach=False)
-    found = started(client, job_id)
-    assert len(found) == 2
-    for instance in found:
-        client.jobs.stop(instance.id)
-
-
-@both_ways
-@pytest.mark.parametrize(
-    ("if_running", "state", "runs"),
-    [("submit", "success", 2), ("attach", "success", 1), ("skip", "skipped", 1), ("fail", "failed", 1)],
-)  # fmt: skip
-def test_a_job_that_runs_already(
-    run_task: Any,
-    make_job: Any,
-    client: SaagieClient,
-    if_running: str,
-    state: str,
-    runs: int,
-    shown: Callable[[], str],
+def test_defect_after_run_job_leaves_nothing_running(
+    run_tasks: RunTasks,
+    make_job: MakeJob,
+    hold: Hold,
+    instances: Instances,
+    stopped: Callable[[str], bool],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    holds_back = if_running in ("skip", "fail")
-    job_id = make_job(lasts(60 if holds_back else 5))  # on a busy machine the task takes its time to look
-    theirs = client.jobs.run(job_id)["runJob"]["id"]
-    result = run_task(job_id=job_id, if_running=if_running)
-    assert (result.state, len(started(client, job_id))) == (state, runs)
-    if if_running == "attach":
-        assert result.xcoms["return_value"] == theirs
-    if holds_back:
-        assert f"/instances/{theirs}" in shown()
-        client.jobs.stop(theirs)
+    class Broken(triggers.SaagieJobInstanceTrigger):
+        """A trigger that can't be made."""
 
+        def __init__(self, **_: Any) -> None:
+            raise RuntimeError("a defect")
 
-@both_ways
-def test_an_attached_instance_is_never_stopped(run_task: Any, make_job: Any, client: SaagieClient) -> None:
-    job_id = make_job(lasts(30))
-    theirs = client.jobs.run(job_id)["runJob"]["id"]
-    assert run_task(job_id=job_id, if_running="attach", timeout=1).state == "failed"
-    found = client.session.run(instances.read_instance(theirs))
-    assert found
-    assert found.status == "RUNNING"
-    client.jobs.stop(theirs)
-
-
-class Breaks(SaagieRunJobOperator):
-    """A mistake of ours, between runJob and the waiting."""
-
-    def _trigger(self, *_: Any) -> Any:
-        raise RuntimeError("a mistake")
-
-
-@both_ways
-@pytest.mark.parametrize(("given", "status"), [({}, "KILLED"), ({"stop_on_kill": False}, "RUNNING")], ids=["", "left"])
-def test_a_mistake_of_ours_leaves_nothing_running_behind(
-    run_task: Any, make_job: Any, client: SaagieClient, given: Any, status: str, shown: Callable[[], str]
-) -> None:
-    job_id = make_job(lasts(30))
-    assert run_task(Breaks, job_id=job_id, **given).state == "failed"
-    (instance,) = started(client, job_id)
-    if status == "KILLED":
-        assert ends(client, instance.id) == status
-    else:
-        assert instance.end_time is None
-        client.jobs.stop(instance.id)
-    assert f"/instances/{instance.id}" in shown()
-
-
-@both_ways
-def test_a_mistake_of_ours_leaves_the_instance_to_the_retry(
-    run_task: Any, make_job: Any, client: SaagieClient, shown: Callable[[], str]
-) -> None:
-    job_id = make_job(lasts(30))
-    assert run_task(Breaks, job_id=job_id, retries=1).state == "failed"
-    (instance,) = started(client, job_id)
-    assert "the next try takes it up" in shown()
-    assert ends(client, instance.id) == "KILLED"
-
-
-@both_ways
-def test_a_mistake_of_ours_leaves_nothing_to_a_retry_that_would_not_take_it_up(
-    run_task: Any, make_job: Any, client: SaagieClient, shown: Callable[[], str]
-) -> None:
-    job_id = make_job(lasts(30))
-    assert run_task(Breaks, job_id=job_id, retries=1, reattach=False).state == "failed"
-    assert [ends(client, one.id) for one in started(client, job_id)] == ["KILLED", "KILLED"]
-    assert "the next try takes it up" not in shown()
-
-
-@both_ways
-@pytest.mark.parametrize("wrong", ["if_running", "on_lost_submit", "stop_timeout"])
-def test_wrong_wishes_are_refused_before_anything_is_sent(
-    run_task: Any, make_job: Any, client: SaagieClient, wrong: str, shown: Callable[[], str]
-) -> None:
-    job_id = make_job(QUICK)
-    assert run_task(job_id=job_id, **{wrong: "perhaps"}).state == "failed"
-    assert started(client, job_id) == []
-    assert f"`{wrong}` is 'perhaps'" in shown()
-
-
-def test_what_a_first_release_has_stored_is_read() -> None:
-    class Store:
-        def get(self, key: str) -> Any:
-            return json.loads('{"job_id": "j", "project_id": "p", "instance_id": "i", "owned": true, "of_a_later": 1}')
-
-    found = run_record.load({"task_state_store": Store()})  # type: ignore[typeddict-unknown-key]
-    assert found
-    assert (found.instance_id, found.owned, found.tried_by.clear_number) == ("i", True, 0)
+    monkeypatch.setattr(triggers, "SaagieJobInstanceTrigger", Broken)
+    given: dict[str, dict[str, Any]] = {
+        "stopped": {"deferrable": True},
+        "left": {"stop_on_kill": False},
+        "resumed": {"retries": 1},
+        "anew": {"retries": 1, "reattach": False},
+    }
+    jobs = {task_id: make_job(hold.code()) for task_id in given}
+    results = run_tasks(*(operator(task_id, jobs[task_id], **more) for task_id, more in given.items()))
+    assert {result.state for result in results.values()} == {"failed"}
+    assert {task_id: len(instances(job_id)) for task_id, job_id in jobs.items()} == {
+        "stopped": 1, "left": 1, "resumed": 1, "anew": 2,
+    }  # fmt: skip
+    for task_id, job_id in jobs.items():
+        assert stopped(job_id) is (task_id != "left"), task_id
+        assert f"/instances/{instances(job_id)[0].id}" in results[task_id].text
+        assert ("the next try takes it up" in results[task_id].text) is (task_id == "resumed")

@@ -16,7 +16,8 @@ from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
 deadlines.BACKSTOP = 2.0
 
 TIMEOUT, SECOND = timedelta(seconds=25), timedelta(seconds=1)
-RETRIES = Path(__file__).with_name("once_retries.txt")  # a test edits it, as an author edits a DAG
+RETRIES = Path(__file__).with_name("edited_retries.txt")  # a test edits it, as an author edits a DAG
+ONCE = {"retries": 2, "retry_delay": SECOND, "saagie_conn_id": "saagie_short"}
 KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "left": {"stop_on_kill": False},
@@ -24,11 +25,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "skipped": {"skip_on": ["FAILED"]},
     "limited": {"execution_timeout": TIMEOUT},
     "timed": {"timeout": TIMEOUT},
-    "once": {
-        "retries": int(RETRIES.read_text()) if RETRIES.exists() else 2,
-        "retry_delay": SECOND,
-        "saagie_conn_id": "saagie_short",
-    },
+    "once": ONCE,
+    "edited": {**ONCE, "retries": int(RETRIES.read_text()) if RETRIES.exists() else 2},
 }
 
 for kind, options in KINDS.items():
