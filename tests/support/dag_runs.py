@@ -185,7 +185,6 @@ def _collected_lines() -> Iterator[dict[str, list[str]]]:
     processors.insert(-1, processor)
     handler = Handler()
     loggers = [logging.getLogger(name) for name in ("airflow.sdk.definitions.dag", "airflow_provider_saagie")]
-    levels = [logger.level for logger in loggers]
     for logger in loggers:
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
@@ -193,6 +192,6 @@ def _collected_lines() -> Iterator[dict[str, list[str]]]:
         yield lines
     finally:
         processors.remove(processor)
-        for logger, level in zip(loggers, levels, strict=True):
+        for logger in loggers:
             logger.removeHandler(handler)
-            logger.setLevel(level)
+            logger.setLevel(logging.NOTSET)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_provider_saagie.emulator.testing import Emulator, LocalInstance
 
 Instances = Callable[[str], list["LocalInstance"]]
+Statuses = Callable[[str], list[str]]
 Alarm = Callable[[Callable[[], Any]], None]
 
 
@@ -26,6 +27,17 @@ Alarm = Callable[[Callable[[], Any]], None]
 def instances(emulator: Emulator) -> Instances:
     """A function that returns the instances of a job, newest first."""
     return lambda job_id: [one for job in emulator.jobs().values() if job.id == job_id for one in job.instances]
+
+
+@pytest.fixture
+def statuses(instances: Instances) -> Statuses:
+    """A function that returns the statuses of a job's instances, once each of them runs or has ended."""
+
+    def read(job_id: str) -> list[str]:
+        passing = {"REQUESTED", "QUEUED", "AWAITING", "KILLING"}
+        return wait_until(lambda: not passing & set(now := [one.status for one in instances(job_id)]) and now)
+
+    return read
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.emulator.testing import Emulator
-    from tests.integration.airflow.operators.conftest import Alarm, Instances
+    from tests.integration.airflow.operators.conftest import Alarm, Statuses
     from tests.support.held_jobs import Hold
 
 HOUR = 3600.0  # the limit of each task; its try began an hour ago, or just now
@@ -29,24 +29,13 @@ MakeJob = Callable[..., str]
 pytestmark = pytest.mark.usefixtures("set_connection")
 
 
-@pytest.fixture
-def statuses(instances: Instances) -> Callable[[str], list[str]]:
-    """A function that returns the statuses of a job's instances, once each of them runs, or has ended."""
-
-    def read(job_id: str) -> list[str]:
-        passing = {"REQUESTED", "QUEUED", "AWAITING", "KILLING"}
-        return wait_until(lambda: not passing & set(now := [one.status for one in instances(job_id)]) and now)
-
-    return read
-
-
 def run_operator(job_id: str, **given: Any) -> SaagieRunJobOperator:
     return SaagieRunJobOperator(task_id="run", job_id=job_id, poll_interval=0.2, **given)
 
 
 @pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in the worker"])
 def test_passed_deadline_stops_or_leaves_the_instance(
-    make_job: MakeJob, hold: Hold, statuses: Callable[[str], list[str]], deferrable: bool
+    make_job: MakeJob, hold: Hold, statuses: Statuses, deferrable: bool
 ) -> None:
     limit = {"execution_timeout": timedelta(seconds=HOUR)}
     rows: list[tuple[dict[str, Any], type, str, str]] = [
@@ -71,31 +60,19 @@ def test_passed_deadline_stops_or_leaves_the_instance(
 # The alarm raises wherever Python is, which may be in a finalizer, whose errors are only reported.
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_alarm_in_the_worker_stops_the_instance(
-    make_job: MakeJob, hold: Hold, emulator: Emulator, statuses: Any, alarm: Alarm
+    make_job: MakeJob, hold: Hold, emulator: Emulator, statuses: Statuses, alarm: Alarm
 ) -> None:
     """The alarm strikes while the task waits, and while Saagie is asked to stop the instance."""
     for operation, age in (("watchInstances", 0.0), ("stopJobInstance", HOUR)):
         emulator.clear_faults()
         job_id = make_job(hold.code())
         emulator.fault("delay", operation, seconds=20, when="before")
-
-        def is_held() -> bool:
-            return bool(emulator.faults()[0]["struck"])
-
-        alarm(is_held)
+        alarm(lambda: emulator.faults()[0]["struck"])
         task = run_operator(job_id, deferrable=False, execution_timeout=timedelta(seconds=HOUR))
         error = run_task(task, age=age).error
         assert type(error) is AirflowTaskTimeout, operation
         assert "/instances/" in str(error), operation
         assert statuses(job_id) == ["KILLED"], operation
-
-
-def test_end_in_time_counts_though_the_task_resumes_late(make_job: MakeJob, emulator: Emulator) -> None:
-    job_id = job_that_ends(make_job, emulator, "SUCCEEDED")
-    run = run_task(run_operator(job_id, deferrable=True, timeout=HOUR))
-    run.ti.start_date -= timedelta(hours=1)
-    assert run.resume().error is None
-    assert run.xcoms["instance_status"] == "SUCCEEDED"
 
 
 def deferred(job_id: str, **given: Any) -> TaskRun:
@@ -110,7 +87,7 @@ def deferred(job_id: str, **given: Any) -> TaskRun:
     return run
 
 
-def test_backstop_stops_or_leaves_the_instance(make_job: MakeJob, hold: Hold, statuses: Any) -> None:
+def test_backstop_stops_or_leaves_the_instance(make_job: MakeJob, hold: Hold, statuses: Statuses) -> None:
     for on_timeout, status in (("stop", "KILLED"), ("leave", "RUNNING")):
         job_id = make_job(hold.code())
         error = deferred(job_id, on_timeout=on_timeout).end_deferral().error
@@ -120,16 +97,19 @@ def test_backstop_stops_or_leaves_the_instance(make_job: MakeJob, hold: Hold, st
         assert statuses(job_id) == [status]
 
 
-def test_end_that_the_backstop_finds_counts(make_job: MakeJob, emulator: Emulator, statuses: Any) -> None:
+def test_end_counts_though_it_is_noticed_late(make_job: MakeJob, emulator: Emulator, statuses: Statuses) -> None:
+    """The backstop finds it, or the trigger had found it in time, but the worker slot comes late."""
     for status, kind in (("SUCCEEDED", type(None)), ("FAILED", SaagieJobFailed)):
-        job_id = job_that_ends(make_job, emulator, status)
-        run = deferred(job_id)
-        wait_until(lambda: statuses(job_id) == [status])  # noqa: B023 - called at once
-        assert type(run.end_deferral().error) is kind
-        assert run.xcoms["instance_status"] == status
+        for resume in (TaskRun.end_deferral, TaskRun.resume):
+            job_id = job_that_ends(make_job, emulator, status)
+            run = deferred(job_id)
+            wait_until(lambda: statuses(job_id) == [status])  # noqa: B023 - called at once
+            run.ti.start_date -= timedelta(seconds=HOUR)
+            assert type(resume(run).error) is kind
+            assert run.xcoms["instance_status"] == status
 
 
-def test_broken_trigger_leaves_the_instance_to_the_retry(make_job: MakeJob, hold: Hold, statuses: Any) -> None:
+def test_broken_trigger_leaves_the_instance_to_the_retry(make_job: MakeJob, hold: Hold, statuses: Statuses) -> None:
     job_id = make_job(hold.code())
     run = deferred(job_id, retries=1)
     for note in ("the next try takes it up", "asked to stop"):

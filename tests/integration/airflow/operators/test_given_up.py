@@ -20,6 +20,7 @@ from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.emulator.testing import Emulator
+    from tests.integration.airflow.operators.conftest import Statuses
     from tests.support.held_jobs import Hold
 
 
@@ -50,20 +51,14 @@ def test_suspended_supervisor_is_recognized(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(("retries", "status"), [(1, "SUCCEEDED"), (0, "KILLED")])
 def test_failed_heartbeats_leave_the_instance_to_a_retry(
-    make_job: Callable[..., str],
-    hold: Hold,
-    emulator: Emulator,
-    set_connection: object,
-    monkeypatch: pytest.MonkeyPatch,
-    retries: int,
-    status: str,
-) -> None:
+    make_job: Callable[..., str], hold: Hold, emulator: Emulator, set_connection: object, statuses: Statuses,
+    monkeypatch: pytest.MonkeyPatch, retries: int, status: str,
+) -> None:  # fmt: skip
     monkeypatch.setattr(pulse, "TICK", 0.05)
     monkeypatch.setattr(pulse, "ASKED_AGAIN", 0.05)
     emulator.fault("delay", "watchInstances", seconds=0, times=0)  # counts the polls
-    task = SaagieRunJobOperator(
-        task_id="run", job_id=make_job(hold.code()), deferrable=False, poll_interval=0.2, retries=retries
-    )
+    job_id = make_job(hold.code())
+    task = SaagieRunJobOperator(task_id="run", job_id=job_id, deferrable=False, poll_interval=0.2, retries=retries)
 
     def is_waiting() -> bool:
         """Return whether the task polls, and has probed the API server if it ever does."""
@@ -83,5 +78,4 @@ def test_failed_heartbeats_leave_the_instance_to_a_retry(
         run_task(task)
         supervisor.join()
         assert bool(airflow.requests) is bool(retries)
-    (instance,) = next(iter(emulator.jobs().values())).instances
-    assert instance.status == status
+    assert statuses(job_id) == [status]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
@@ -21,6 +21,7 @@ from tests.support.scripted_jobs import FIRST_LINE, LAST_LINE, job_that_ends
 
 if TYPE_CHECKING:
     from airflow_provider_saagie.emulator.testing import Emulator
+    from tests.integration.airflow.operators.conftest import Statuses
     from tests.support.dag_runs import RunTasks, TaskResult
     from tests.support.held_jobs import Hold
 
@@ -28,23 +29,14 @@ MakeJob = Callable[..., str]
 RETRIES = 1
 
 
-@dataclass(frozen=True)
-class Row:
-    """An end and its meaning.
-
-    :param given: parameters of the task.
-    """
+class Row(NamedTuple):
+    """An end and its meaning."""
 
     status: str
     reason: str | None
     meaning: Meaning
     error: type[exceptions.SaagieInstanceFailed] | None
-    given: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def task_id(self) -> str:
-        """The id of its task."""
-        return "_".join(str(part).lower() for part in (self.status, self.reason, *self.given) if part)
+    parameters: Mapping[str, Any] = MappingProxyType({})
 
 
 TABLE = [Row(status, reason, outcome.meaning, outcome.error) for (status, reason), outcome in OUTCOMES.items()]
@@ -54,8 +46,7 @@ BY_PARAMETERS = [
     Row("FAILED", "EVICTED", Meaning.SKIP, exceptions.SaagieInfrastructureError, {"skip_on": ["EVICTED"]}),
     Row("SUCCEEDED", None, Meaning.SUCCESS, None, {"skip_on": ["SUCCEEDED"], "retry_killed": True}),
 ]
-A_FEW = [row for row in TABLE if (row.status, row.reason) in [("FAILED", "OUT_OF_MEMORY"), ("UNKNOWN", None)]]
-A_FEW += BY_PARAMETERS
+A_FEW = [row for row in TABLE if row[:2] in (("FAILED", "OUT_OF_MEMORY"), ("FAILED", "INVALID_IMAGE_NAME"))]
 STATES = {Meaning.SUCCESS: "success", Meaning.SKIP: "skipped", Meaning.RETRY: "failed", Meaning.FAIL: "failed"}
 
 OF_THE_DEFERRAL = ("Waiting in the triggerer", "Pausing task as DEFERRED")
@@ -75,26 +66,16 @@ def run_rows(
     monkeypatch.setitem(triggers.SaagieJobInstanceTrigger.__init__.__kwdefaults__, "unknown_grace", 0.0)
 
     def run(rows: list[Row], *, deferrable: bool) -> dict[str, TaskResult]:
-        jobs = {
-            row.task_id: job_that_ends(make_job, emulator, row.status, row.reason, details="as requested")
-            for row in rows
-        }
+        jobs = [job_that_ends(make_job, emulator, row.status, row.reason, details="as requested") for row in rows]
+        common: dict[str, Any] = {"deferrable": deferrable, "poll_interval": 0.2, "retry_delay": timedelta(0)}
         tasks = [
-            SaagieRunJobOperator(
-                task_id=row.task_id,
-                job_id=jobs[row.task_id],
-                poll_interval=0.2,
-                deferrable=deferrable,
-                retries=RETRIES,
-                retry_delay=timedelta(0),
-                **row.given,
-            )
-            for row in rows
+            SaagieRunJobOperator(task_id=f"row_{n}", job_id=job_id, retries=RETRIES, **common, **row.parameters)
+            for n, (row, job_id) in enumerate(zip(rows, jobs, strict=True))
         ]
         results = run_tasks(*tasks)
         runs = {job.id: len(job.instances) for job in emulator.jobs().values()}
-        for row in rows:
-            assert_meaning(row, results[row.task_id], runs[jobs[row.task_id]])
+        for task, job_id, row in zip(tasks, jobs, rows, strict=True):
+            assert_meaning(row, results[task.task_id], runs[job_id])
         return results
 
     return run
@@ -102,7 +83,7 @@ def run_rows(
 
 def assert_meaning(row: Row, result: TaskResult, runs: int) -> None:
     tries = 1 + RETRIES if row.meaning is Meaning.RETRY else 1
-    assert (result.state, runs) == (STATES[row.meaning], tries), "only a retry runs the job again"
+    assert (result.state, runs) == (STATES[row.meaning], tries), f"{row}: only a retry runs the job again"
     assert result.text.count(FIRST_LINE) == runs
     assert result.xcoms["instance_status"] == row.status
     assert result.xcoms["instance_url"] == result.xcoms["_link_SaagieLink"]
@@ -130,45 +111,45 @@ def comparable(results: dict[str, TaskResult]) -> dict[str, str]:
     return texts
 
 
-@pytest.mark.parametrize("rows", [A_FEW, pytest.param(TABLE, marks=pytest.mark.long)], ids=["a few", "all"])
+@pytest.mark.parametrize(
+    "rows",
+    [A_FEW + BY_PARAMETERS[:2], pytest.param(TABLE + BY_PARAMETERS, marks=pytest.mark.long)],
+    ids=["a few", "all"],
+)
 def test_outcome_is_the_same_deferred_and_in_the_worker(run_rows: Any, rows: list[Row]) -> None:
     assert comparable(run_rows(rows, deferrable=True)) == comparable(run_rows(rows, deferrable=False))
 
 
 @pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in the worker"])
 def test_deleted_instance_is_not_run_again(
-    run_tasks: RunTasks,
-    make_job: MakeJob,
-    hold: Hold,
-    emulator: Emulator,
-    client: Any,
+    make_job: MakeJob, hold: Hold, emulator: Emulator, client: Any, set_connection: object, deferrable: bool,
     monkeypatch: pytest.MonkeyPatch,
-    deferrable: bool,
-) -> None:
+) -> None:  # fmt: skip
     class DeletesInstance(triggers.SaagieJobInstanceTrigger):
         """Deletes the instance before it is polled."""
 
         def __init__(self, **given: Any) -> None:
             super().__init__(**given)
-            if next(iter(emulator.jobs().values())).instances:  # the triggerer makes another one
-                emulator.set_instance(self.instance_id, "FAILED")
-                client.jobs.delete_instances(str(self.job_id), [self.instance_id])
+            emulator.set_instance(self.instance_id, "FAILED")
+            client.jobs.delete_instances(str(self.job_id), [self.instance_id])
 
     monkeypatch.setattr(triggers, "SaagieJobInstanceTrigger", DeletesInstance)
-    given = {"poll_interval": 0.2, "retries": 1, "retry_delay": timedelta(0), "deferrable": deferrable}
-    result = run_tasks(SaagieRunJobOperator(task_id="run", job_id=make_job(hold.code()), **given))["run"]
-    assert result.state == "failed"
-    assert [type(error) for error in result.errors] == [exceptions.SaagieInstanceGone] * 2
-    assert next(iter(emulator.jobs().values())).instances == ()
-    for error in result.errors:
+    job_id = make_job(hold.code())
+    given: dict[str, Any] = {"deferrable": deferrable, "poll_interval": 0.2, "retries": 1}
+    run = run_task(SaagieRunJobOperator(task_id="run", job_id=job_id, **given))
+    if deferrable:
+        run.resume()
+    for error in (run.error, run.retry().error):
+        assert type(error) is exceptions.SaagieInstanceGone
         assert "clear the task to run it" in str(error)
         assert str(error).count("/instances/") == 1
+    assert next(iter(emulator.jobs().values())).instances == ()
 
 
 def test_unusable_event_stops_the_instance(
-    make_job: MakeJob, hold: Hold, emulator: Emulator, set_connection: object
+    make_job: MakeJob, hold: Hold, set_connection: object, statuses: Statuses
 ) -> None:
-    run = run_task(SaagieRunJobOperator(task_id="run", job_id=make_job(hold.code()), deferrable=True, timeout=60))
+    job_id = make_job(hold.code())
+    run = run_task(SaagieRunJobOperator(task_id="run", job_id=job_id, deferrable=True, timeout=60))
     assert "status" in str(run.resume(event={"status": "of another version"}).error)
-    (instance,) = next(iter(emulator.jobs().values())).instances
-    assert instance.status in ("KILLING", "KILLED")
+    assert statuses(job_id) == ["KILLED"]
