@@ -7,7 +7,7 @@ VENV := .venv
 # The site is built without Airflow, by what docs/requirements.txt pins.
 DOCS_VENV := .venv-docs
 SITE ?= docs/_build
-# Which older Airflow `make test-oldest` takes: one that tests/oldest/ has pins for.
+# Which older Airflow `make test-oldest` takes: one that tests/system/stack/versions/ has pins for.
 AIRFLOW ?= 3.0.0
 # Which versions of what we depend on `make test-bounds` takes.
 BOUNDS ?= lowest
@@ -16,8 +16,8 @@ INSTALL := $(RUN) -m pip install -qq --disable-pip-version-check --no-input -c c
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo up down cluster cluster-down chaos test test-airflow test-oldest test-bounds check release bench bench-polling \
-	contract docs docs-pictures
+.PHONY: help demo up down cluster cluster-down chaos test test-unit test-long test-tools test-oldest test-bounds mutants \
+	check release bench bench-polling contract docs docs-pictures
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,32 +40,46 @@ cluster-down: $(VENV)/.installed-cluster ## stop what `make cluster` started
 
 chaos: $(VENV)/.installed-dev ## kill tasks and machines of such an Airflow, balance the books (ARGS="--kills 500 --seed 1")
 	@bash scripts/cluster_env.sh
-	@$(RUN) -m tests.cluster.chaos $(ARGS)
+	@$(RUN) -m tests.system.cluster.chaos $(ARGS)
 
-# Four processes, also on two cores: most tests wait.
-test: $(VENV)/.installed-dev ## run the tests (ARGS=... goes to pytest; ARGS='-m long' runs the long ones)
+# JUNIT=folder keeps a report of each run there, with the time of every test.
+JUNIT_REPORT = $(if $(JUNIT),--junitxml=$(JUNIT)/$@.xml)
+PYTEST = $(RUN) -m pytest $(JUNIT_REPORT)
+
+test: $(VENV)/.installed-dev ## run all tests but the long ones, in about two minutes (ARGS=... goes to pytest)
+	@bash scripts/official_client_env.sh
+	@bash scripts/chromium.sh
+	@$(PYTEST) tests/unit tests/integration --numprocesses 3 $(ARGS)
+
+test-unit: $(VENV)/.installed-dev ## run the tests that need no other process, in less than a minute
+	@$(PYTEST) tests/unit --numprocesses 2 $(ARGS)
+
+test-long: $(VENV)/.installed-dev ## run the long tests: real Airflow, browser on its pages, installed package, cluster
 	@bash scripts/official_client_env.sh
 	@bash scripts/chromium.sh
 	@bash scripts/cluster_env.sh
-	@$(RUN) -m pytest --numprocesses 4 $(ARGS)
+	@$(PYTEST) tests/unit tests/integration tests/system -m long --numprocesses 4 $(ARGS)
 
-test-airflow: $(VENV)/.installed-dev ## run all tests that need a real Airflow, the long ones too (ARGS=... goes to pytest)
-	@$(RUN) -m pytest tests/airflow -m '' $(ARGS)
+test-tools: $(VENV)/.installed-dev ## run the tests of the project's own tools: releases, the compose file, the stack's scripts
+	@$(PYTEST) tests/tools -m 'not by_hand' --numprocesses 2 $(ARGS)
 
 test-oldest: ## run a smaller suite on the oldest Airflow (AIRFLOW=3.1.8: on that one; by hand, not in CI)
 	@bash scripts/oldest_env.sh $(AIRFLOW)
-	@.venv-$(AIRFLOW)/bin/python -m pytest -p no:anyio tests/oldest/test_*.py $(ARGS)
+	@.venv-$(AIRFLOW)/bin/python -m pytest -p no:anyio tests/system/stack/versions/test_*.py $(ARGS)
 
 test-bounds: ## run the unit tests with the lowest versions we allow (BOUNDS=newest: the newest; by hand, not in CI)
 	@PYTHON="$(PYTHON)" bash scripts/bounds_env.sh $(BOUNDS)
 	@.venv-$(BOUNDS)/bin/python -m pytest -p no:anyio --numprocesses 4 \
 		tests/unit/client tests/unit/emulator tests/unit/triggers $(ARGS)
 
+mutants: $(VENV)/.installed-dev ## change the package at random places and count what the tests notice (ARGS=..., see docs)
+	@$(RUN) -m scripts.mutants $(ARGS)
+
 check: $(VENV)/.installed-dev ## ruff, mypy, the direction of imports
 	$(RUN) -m ruff check
 	$(RUN) -m ruff format --check
 	$(RUN) -m mypy
-	$(RUN) -m mypy --strict tests/typing/caller.py
+	$(RUN) -m mypy --strict tests/support/typed_caller.py
 	$(RUN) -m pytest --quiet tests/unit/test_import_direction.py
 
 release: $(VENV)/.installed-dev ## build, commit and tag a version (VERSION=1.2.3); uploads and pushes nothing

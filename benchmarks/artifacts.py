@@ -21,8 +21,7 @@ from pathlib import Path
 from airflow_provider_saagie.client.saagie import SaagieClient
 from benchmarks.figures import Bound, machine, verdict
 from benchmarks.quick_server import quick_server
-from benchmarks.saagie_scene import last_line, settings_for
-from tests.emulator_process import PLATFORM
+from benchmarks.saagie_scene import PLATFORM, last_line, settings_for
 
 MIB = 1024 * 1024
 SIZE, ROUNDS = 2048 * MIB, 3

@@ -11,7 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 from gql import Client, GraphQLRequest
@@ -22,8 +22,20 @@ from airflow_provider_saagie.client.documents import document
 from airflow_provider_saagie.client.saagie import SaagieClient
 from benchmarks.figures import Bound, machine, verdict
 from benchmarks.quick_server import quick_server
-from benchmarks.saagie_scene import OFFICIAL, last_line, make_instance, real_answer, settings_for
-from tests.emulator_process import LOGIN, PASSWORD, PLATFORM, REALM, EmulatorProcess, running_emulator
+from benchmarks.saagie_scene import (
+    LOGIN,
+    OFFICIAL,
+    PLATFORM,
+    REALM,
+    last_line,
+    make_instance,
+    real_answer,
+    running_emulator,
+    settings_for,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 CALLS, ROUNDS = 1_000, 10
 OPERATION = "jobInstance"
@@ -44,21 +56,21 @@ print(json.dumps([cold - before, total() - cold]))
 """
 
 
-def count_ours(emulator: EmulatorProcess, instance_id: str) -> tuple[int, int]:
+def count_ours(emulator: Emulator, instance_id: str) -> tuple[int, int]:
     """Count the requests of a first and of a second call."""
     before = emulator.stats()["total"]
-    with SaagieClient(settings_for(emulator.url)) as client:
+    with SaagieClient(settings_for(emulator.url, emulator.password)) as client:
         client.jobs.get_instance(instance_id)
         cold = emulator.stats()["total"]
         client.jobs.get_instance(instance_id)
         return cold - before, emulator.stats()["total"] - cold
 
 
-def count_official(emulator: EmulatorProcess, instance_id: str) -> tuple[int, int] | None:
+def count_official(emulator: Emulator, instance_id: str) -> tuple[int, int] | None:
     """Count the same of the official client, where it is installed."""
     if not OFFICIAL.exists():
         return None
-    told = [emulator.url, str(PLATFORM), LOGIN, PASSWORD, REALM, instance_id]
+    told = [emulator.url, str(PLATFORM), LOGIN, emulator.password, REALM, instance_id]
     cold, next_one = json.loads(last_line([str(OFFICIAL), "-c", OFFICIAL_CALL, *told]))
     return cold, next_one
 
@@ -107,8 +119,8 @@ def main() -> int:
     print(f"\nWhat a call costs. {machine()}\n")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        with running_emulator(folder / "data") as emulator:
-            with SaagieClient(settings_for(emulator.url)) as client:
+        with running_emulator(folder / "emulator") as emulator:
+            with SaagieClient(settings_for(emulator.url, emulator.password)) as client:
                 _, instance_id = make_instance(client)
             cold, next_one = count_ours(emulator, instance_id)
             official = count_official(emulator, instance_id)

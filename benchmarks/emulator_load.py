@@ -16,10 +16,13 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from tests.emulator_process import EmulatorProcess, running_emulator
+from benchmarks.saagie_scene import PLATFORM, log_in, running_emulator
+
+if TYPE_CHECKING:
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 INSTANCES, BATCH, ROUNDS, STARTS, JOBS = 10_000, 100, 5, 3, 20
 # What a watcher asks for of each instance.
@@ -49,11 +52,11 @@ class Figure:
 class Client:
     """A client as light as can be: one connection, prepared text."""
 
-    def __init__(self, emulator: EmulatorProcess) -> None:
-        address = urlsplit(emulator.graphql_url)
+    def __init__(self, emulator: Emulator) -> None:
+        address = urlsplit(f"{emulator.url}/projects/api/platform/{PLATFORM}/graphql")
         self._connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
         self._path = address.path
-        self._headers = {"Authorization": f"Bearer {emulator.log_in()}", "Content-Type": "application/json"}
+        self._headers = {"Authorization": f"Bearer {log_in(emulator)}", "Content-Type": "application/json"}
 
     def data(self, document: str, **variables: Any) -> dict[str, Any]:
         """Send a document and return its data."""
@@ -161,12 +164,12 @@ def measure_load(folder: Path) -> list[Figure]:
     ]
 
 
-def _cpu(emulator: EmulatorProcess) -> float:
+def _cpu(emulator: Emulator) -> float:
     fields = Path(f"/proc/{emulator.process.pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / 100  # user and system time, in hundredths of a second
 
 
-def _status(emulator: EmulatorProcess, name: str) -> str:
+def _status(emulator: Emulator, name: str) -> str:
     return Path(f"/proc/{emulator.process.pid}/status").read_text().partition(f"{name}:")[2].split()[0]
 
 

@@ -13,13 +13,25 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from airflow_provider_saagie.client.saagie import SaagieClient
 from airflow_provider_saagie.emulator.store import instances, jobs, versions
 from airflow_provider_saagie.emulator.store.database import Database
 from benchmarks.figures import machine
-from benchmarks.saagie_scene import OFFICIAL, last_line, make_instance, settings_for
-from tests.emulator_process import LOGIN, PASSWORD, PLATFORM, REALM, EmulatorProcess, running_emulator
+from benchmarks.saagie_scene import (
+    LOGIN,
+    OFFICIAL,
+    PLATFORM,
+    REALM,
+    last_line,
+    make_instance,
+    running_emulator,
+    settings_for,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 JOBS, INSTANCES, ROUNDS = 5_000, 10, 3
 # Both clients log in and send a small call first, so that what follows is the list alone.
@@ -43,7 +55,7 @@ url, project, platform, login, password, realm = sys.argv[1:]
 OURS = """
 from airflow_provider_saagie.client.saagie import SaagieClient
 from benchmarks.saagie_scene import settings_for
-with SaagieClient(settings_for(url, timeout=600)) as client:
+with SaagieClient(settings_for(url, password, timeout=600)) as client:
     client.get_platform()
     measure(lambda: client.jobs.list_for_project(project))
 """
@@ -70,10 +82,10 @@ class Listing:
 
 def fill(folder: Path) -> str:
     """Make the jobs straight in the emulator's store, as many as there are to be; the project's id."""
-    with running_emulator(folder) as emulator, SaagieClient(settings_for(emulator.url)) as client:
+    with running_emulator(folder) as emulator, SaagieClient(settings_for(emulator.url, emulator.password)) as client:
         example, _ = make_instance(client)
         project_id = client.get_project_id("Demo")
-    database = Database(folder)
+    database = Database(folder / "data")
     try:
         with database.writing():
             like = jobs.get_job(database, example)
@@ -94,9 +106,9 @@ def fill(folder: Path) -> str:
     return project_id
 
 
-def listed(python: str, script: str, emulator: EmulatorProcess, project_id: str) -> Listing:
+def listed(python: str, script: str, emulator: Emulator, project_id: str) -> Listing:
     """List the jobs in a process of its own."""
-    told = [emulator.url, project_id, str(PLATFORM), LOGIN, PASSWORD, REALM]
+    told = [emulator.url, project_id, str(PLATFORM), LOGIN, emulator.password, REALM]
     return Listing(*json.loads(last_line([python, "-c", MEASURE + script, *told])))
 
 
@@ -108,8 +120,8 @@ def main() -> int:
         clients["saagieapi"] = (str(OFFICIAL), OFFICIALS)
     took: dict[str, list[Listing]] = {name: [] for name in clients}
     with tempfile.TemporaryDirectory() as name:
-        project_id = fill(Path(name) / "data")
-        with running_emulator(Path(name) / "data") as emulator:
+        project_id = fill(Path(name) / "emulator")
+        with running_emulator(Path(name) / "emulator") as emulator:
             for _ in range(ROUNDS):
                 for client, (python, script) in clients.items():
                     took[client].append(listed(python, script, emulator, project_id))

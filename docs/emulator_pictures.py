@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from airflow_provider_saagie.emulator.testing import start
-from tests.browser.chromium import chromium
-from tests.browser.emulator_scene import build
+from tests.support.chromium import chromium
+from tests.support.emulator_scene import build
 
 if TYPE_CHECKING:
-    from tests.browser.emulator_scene import Scene
+    from tests.support.emulator_scene import Scene
 
 PICTURES = Path(__file__).resolve().parent / "pictures"
 WIDE, NARROW = {"width": 1120, "height": 700}, {"width": 390, "height": 760}

@@ -17,8 +17,8 @@ from scripts import stack as stacks
 from scripts.airflow_settings import LOGIN, new_password
 from scripts.processes import ROOT
 from scripts.stack import Wishes
-from tests.browser import airflow_pages as pages
-from tests.browser.chromium import EXECUTABLE, chromium
+from tests.support import airflow_pages as pages
+from tests.support.chromium import EXECUTABLE, chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

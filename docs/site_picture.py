@@ -6,7 +6,7 @@ import os
 import sys
 
 from docs.make_pictures import LARGEST, PICTURES, ROOT
-from tests.browser.chromium import chromium
+from tests.support.chromium import chromium
 
 
 def main() -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 # The packages of Airflow 3.0.0's time; what we bound ourselves is taken from pyproject.toml instead.
-PINS = ROOT / "tests" / "oldest" / "airflow-3.0.0.txt"
+PINS = ROOT / "tests" / "system" / "stack" / "versions" / "airflow-3.0.0.txt"
 REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)(?:\[[\w,]+\])?>=(?P<version>[\d.]+)")
 PARTS = ("emulator", "openlineage")
 # Pins that are as new as they can be since only we bring these packages, and too new beside the lowest aiohttp.

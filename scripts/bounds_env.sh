@@ -18,7 +18,7 @@ install() {
 
 case $which in
 lowest)
-    state="$version $(cat tests/oldest/airflow-3.0.0.txt pyproject.toml scripts/bounds.py "$0" | cksum)"
+    state="$version $(cat tests/system/stack/versions/airflow-3.0.0.txt pyproject.toml scripts/bounds.py "$0" | cksum)"
     if [ "$(cat "$folder/.installed" 2>/dev/null)" = "$state" ]; then
         exit 0
     fi

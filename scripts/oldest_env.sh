@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# Makes the environment in which the suite in tests/oldest runs: an older Airflow with the packages of its time, and this
-# checkout. Takes Airflow's version, whose pins are in tests/oldest/; does nothing where it is there already.
+# Makes the environment in which the suite in tests/system/stack/versions runs: an older Airflow with the packages of its time, and this
+# checkout. Takes Airflow's version, whose pins are in tests/system/stack/versions/; does nothing where it is there already.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 version=$1
-pins=tests/oldest/airflow-$version.txt
+pins=tests/system/stack/versions/airflow-$version.txt
 folder=.venv-$version
 python=.venv/bin/python
 [ -x "$python" ] || python=python3
 
 if [ ! -f "$pins" ]; then
     echo "There are no pins for Airflow $version. AIRFLOW= takes one of:" \
-        "$(ls tests/oldest/airflow-*.txt | sed 's/.*airflow-//; s/\.txt$//' | xargs)" >&2
+        "$(ls tests/system/stack/versions/airflow-*.txt | sed 's/.*airflow-//; s/\.txt$//' | xargs)" >&2
     exit 2
 fi
 state=$(cat "$pins" pyproject.toml | cksum)

@@ -2,47 +2,60 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import airflow_home
-from tests.emulator_process import EmulatorProcess, start_emulator
+from airflow_provider_saagie.emulator import testing
+from tests.support import airflow_home
+from tests.support.held_jobs import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
+    from airflow_provider_saagie.emulator.testing import Emulator
 
 AIRFLOW_HOME = airflow_home.settle()
-pytest_plugins = ("tests.shared_processes", "tests.airflow_stack")
+pytest_plugins = ("tests.support.xdist_scheduler", "tests.support.airflow_stack")
 
 
-@pytest.fixture(scope="session")
-def _shared_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatorProcess]:
-    emulator = start_emulator(tmp_path_factory.mktemp("emulator") / "data")
-    yield emulator
-    emulator.stop()
-
-
-@pytest.fixture
-def emulator(_shared_emulator: EmulatorProcess) -> Iterator[EmulatorProcess]:
-    """One emulator for the whole run; each test finds and leaves it without faults."""
-    _shared_emulator.clear_faults()
-    yield _shared_emulator
-    if _shared_emulator.process.poll() is None:
-        _shared_emulator.clear_faults()
+@pytest.fixture(autouse=True)
+def _small_secrets_masker() -> None:
+    """Empty Airflow's secrets masker, which each login's token makes larger and slower for the rest of the process."""
+    if masker := sys.modules.get("airflow.sdk._shared.secrets_masker"):
+        masker.reset_secrets_masker()
 
 
 @pytest.fixture
-def fresh_emulator(tmp_path: object) -> Iterator[Callable[..., EmulatorProcess]]:
-    """A function that starts an emulator of the test's own, with more arguments of its command line."""
-    started: list[EmulatorProcess] = []
+def emulator(saagie_emulator: Emulator) -> Emulator:
+    """The emulator of the shipped plugin: one process for the session; each test finds an empty project `Demo`."""
+    return saagie_emulator
 
-    def start(*arguments: str, data: str = "data", port: int = 0) -> EmulatorProcess:
-        emulator = start_emulator(tmp_path / data, *arguments, port=port)  # type: ignore[operator]
-        started.append(emulator)
-        return emulator
+
+@pytest.fixture
+def start_emulator(tmp_path: Path) -> Iterator[Callable[..., Emulator]]:
+    """A function that starts an emulator of the test's own, with more options of `saagie-emulator`.
+
+    A second start with the same name continues with the first one's data.
+    """
+    started: list[Emulator] = []
+
+    def start(*options: str, name: str = "emulator") -> Emulator:
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        started.append(testing.start(folder, options))
+        return started[-1]
 
     yield start
-    for emulator in started:
-        emulator.stop()
+    for one in started:
+        one.stop()
+
+
+@pytest.fixture
+def hold(tmp_path: Path) -> Iterator[Hold]:
+    """Holds jobs of the emulator until the test, or its end, releases them."""
+    held = Hold(tmp_path / "released")
+    yield held
+    held.release()

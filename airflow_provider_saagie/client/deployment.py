@@ -176,7 +176,9 @@ def changes_settings(change: JobChange, settings: dict[str, Any]) -> bool:
     :param settings: what the platform has, from :func:`read_settings_of`.
     """
     job_id = str(settings.get("id"))
-    now = (_edition(job_id, JobChange(), settings), _version_of(JobChange(), settings))
+    # A source URL that is not given is not kept, so that it counts only if it is given.
+    same = JobChange(source_url=_current_version(settings).get("sourceUrl") if change.source_url else None)
+    now = (_edition(job_id, same, settings), _version_of(same, settings))
     then = (_edition(job_id, change, settings), _version_of(change, settings))
     return bool([_without_nulls(part) for part in now] != [_without_nulls(part) for part in then])
 

@@ -6,7 +6,7 @@ import fcntl
 import json
 import sqlite3
 import threading
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider_saagie.emulator.errors import DataFolderError
@@ -81,12 +81,13 @@ class Database:
         self.folder = folder
         self._lock = threading.RLock()
         self._claim = _claim(folder)
-        try:
+        with ExitStack() as on_failure:
+            on_failure.callback(self._claim.close)
             self._connection = _connect(folder / _FILE)
+            # Also when the file turns out to be damaged: Python 3.13 warns of a connection that is left open.
+            on_failure.callback(self._connection.close)
             self.is_new = _prepare(self._connection, folder)
-        except BaseException:
-            self._claim.close()
-            raise
+            on_failure.pop_all()
 
     @contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
@@ -239,10 +240,8 @@ def _prepare(connection: sqlite3.Connection, folder: Path) -> bool:
     if version == FORMAT:
         return False
     if version != 0:
-        connection.close()
         raise _other_version(folder, version)
     if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-        connection.close()
         raise DataFolderError(f"{folder / _FILE} is another program's: give another folder with --data.")
     connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version={FORMAT}; COMMIT;")
     return True

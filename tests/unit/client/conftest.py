@@ -1,4 +1,4 @@
-"""Both transports, behind one function: each test that takes `run` runs over requests and over aiohttp."""
+"""Fixtures: both transports, and a server with scripted answers."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import pytest
 
 from airflow_provider_saagie.client.async_session import AsyncSession
 from airflow_provider_saagie.client.session import Session
-from airflow_provider_saagie.client.settings import Settings, read_settings
+from tests.support.clients import settings_for  # noqa: F401 - tests/integration/airflow/conftest.py gets it from here
+from tests.support.raw_server import RawServer, raw_server
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from airflow_provider_saagie.client.calls import Steps
-    from tests.emulator_process import EmulatorProcess
+    from airflow_provider_saagie.client.settings import Settings
 
-Run = Callable[..., Any]
+Transport = Callable[..., list[Any]]
 
 
 async def _no_wait(_: float) -> None:
@@ -38,36 +39,23 @@ def run_async(settings: Settings, *several: Steps[Any]) -> list[Any]:
     return asyncio.run(main())
 
 
-TRANSPORTS = {"requests": run_sync, "aiohttp": run_async}
+TRANSPORTS: dict[str, Transport] = {"requests": run_sync, "aiohttp": run_async}
 
 
 @pytest.fixture(params=list(TRANSPORTS))
-def transport(request: pytest.FixtureRequest) -> Callable[..., list[Any]]:
-    """A function that runs steps in one session, waiting for nothing between tries."""
+def transport(request: pytest.FixtureRequest) -> Transport:
+    """A function that runs operations in one session, waiting for nothing between attempts."""
     return TRANSPORTS[request.param]
 
 
-@pytest.fixture
-def run(transport: Callable[..., list[Any]], settings: Settings) -> Run:
-    """A function that runs one client method against the emulator."""
-    return lambda steps: transport(settings, steps)[0]
-
-
-def settings_for(emulator: EmulatorProcess, **changes: Any) -> Settings:
-    given: dict[str, Any] = {"host": emulator.url, "login": emulator.login, "password": emulator.password}
-    extra = {"realm": emulator.realm, "platform_id": emulator.platform, **changes.pop("extra", {})}
-    return read_settings(**{**given, **changes}, extra=extra)
+@pytest.fixture(scope="session")
+def _raw_server() -> Iterator[RawServer]:
+    with raw_server() as server:
+        yield server
 
 
 @pytest.fixture
-def settings(emulator: EmulatorProcess) -> Settings:
-    """The emulator's settings."""
-    return settings_for(emulator)
-
-
-@pytest.fixture
-def script(tmp_path: Path) -> Path:
-    """A job's file, quick to run."""
-    path = tmp_path / "job.py"
-    path.write_text("import sys\nprint('out')\nprint('err', file=sys.stderr)\n")
-    return path
+def server(_raw_server: RawServer) -> RawServer:
+    """A server whose answers the test scripts; it starts as a healthy platform."""
+    _raw_server.reset()
+    return _raw_server

@@ -1,221 +1,157 @@
-"""What long transfers show: lines in a log, a bar in a real terminal, nothing where they are quick or silenced."""
+"""What long transfers show: lines in a log, a bar in a real terminal, nothing if they are quick or silenced."""
 
 from __future__ import annotations
 
+import io
 import logging
-import os
-import pty
-import re
-import socket
-import subprocess
 import sys
-import threading
-import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import pairwise
-from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_saagie import exceptions as errors
 from airflow_provider_saagie.client import progress
 from airflow_provider_saagie.client.calls import Call, Upload
-from airflow_provider_saagie.client.session import Session
-from airflow_provider_saagie.client.settings import Settings, read_settings
+from airflow_provider_saagie.client.session import PIECE, Session
+from airflow_provider_saagie.exceptions import SaagieConnectionError
+from tests.support.raw_server import RawServer, graphql, http
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
 MIB = 1024 * 1024
-# A MiB each; the server pauses after each. Some of what is uploaded lies in the kernel, so there are more of these.
-PIECES, UPLOADED_PIECES = 8, 16
 
 
-class Slow(BaseHTTPRequestHandler):
-    """A platform whose network is slow."""
+@dataclass
+class Clock:
+    """The time that transfers are measured by; each piece takes `seconds`."""
 
-    protocol_version = "HTTP/1.1"
+    now: float = 0.0
 
-    def do_POST(self) -> None:
-        left = int(self.headers["Content-Length"])
-        while left > 0:
-            left -= len(self.rfile.read(min(MIB, left)))
-            if left > MIB:
-                time.sleep(0.05)
-        is_login = self.path.endswith("/authenticate")
-        self.answer(b"token" if is_login else b'{"data": {"addJobVersion": {"number": 2}}}', "application/json")
+    def monotonic(self) -> float:
+        return self.now
 
-    def do_GET(self) -> None:
-        if "unknown" in self.path:
-            self.answer_head("application/octet-stream", "Transfer-Encoding", "chunked")
-        else:
-            self.answer_head("application/octet-stream", "Content-Length", str(PIECES * MIB))
-        for number in range(PIECES):
-            if "broken" in self.path and number == PIECES - 1:
-                self.close_connection = True
-                return
-            piece = bytes(MIB)
-            self.wfile.write(b"%x\r\n%b\r\n" % (MIB, piece) if "unknown" in self.path else piece)
-            time.sleep(0.2 if "/long/" in self.path else 0.08)
-        if "unknown" in self.path:
-            self.wfile.write(b"0\r\n\r\n")
-
-    def answer(self, body: bytes, content_type: str) -> None:
-        self.answer_head(content_type, "Content-Length", str(len(body)))
-        self.wfile.write(body)
-
-    def answer_head(self, content_type: str, name: str, value: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", content_type)
-        self.send_header(name, value)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None: ...
+    def transfer(self, shows: Any, name: str, total: int | None, *, seconds: float, pieces: int = 8) -> None:
+        """Transfer pieces of 1 MiB."""
+        with shows("Downloading", name, total) as advance:
+            for _ in range(pieces):
+                self.now += seconds
+                advance(MIB)
+                sys.stdout.write("between pieces\n")
 
 
 @pytest.fixture
-def slow() -> Iterator[Settings]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
-    server.daemon_threads = True
-    # A small buffer, so that an upload waits for the server rather than lie in the kernel.
-    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    yield read_settings(
-        host=f"http://127.0.0.1:{server.server_port}",
-        login="me",
-        password="secret",
-        extra={"realm": "local", "platform_id": 1, "retries": 0},
-    )
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def clock(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Clock:
+    caplog.set_level(logging.INFO, "airflow_provider_saagie")
+    clock = Clock()
+    monkeypatch.setattr(sys, "stderr", io.StringIO())
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=clock.monotonic))
+    return clock
 
 
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
-    path = tmp_path / "large job.zip"
-    with path.open("wb") as file:
-        file.truncate(UPLOADED_PIECES * MIB)
-    return path
+def test_lines_log_progress_every_ten_seconds_and_the_end(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    clock.transfer(progress.lines, "large job.zip", 8 * MIB, seconds=4)
+    assert caplog.messages == [
+        "Downloading 'large job.zip': 3.0 of 8.0 MiB (38 %), 0.2 MiB/s.",
+        "Downloading 'large job.zip': 6.0 of 8.0 MiB (75 %), 0.2 MiB/s.",
+        "Downloading 'large job.zip': done, 8.0 MiB in 32 s.",
+    ]
 
 
-def download(settings: Settings, path: str, shows: Any) -> int:
-    with Session(settings, progress=shows) as session:
-        return sum(len(piece) for piece in session.download(path))
+def test_lines_without_total_log_what_has_come(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    clock.transfer(progress.lines, "a\n\x1b[31mred", None, seconds=10, pieces=1)
+    name = r"'a\n\x1b[31mred'"
+    assert caplog.messages == [
+        f"Downloading {name}: 1.0 MiB so far, 0.1 MiB/s.", f"Downloading {name}: done, 1.0 MiB in 10 s.",
+    ]  # fmt: skip
 
 
-def upload(settings: Settings, file: Path, shows: Any) -> dict[str, Any]:
-    variables = {"jobId": "0" * 8, "jobVersion": {}, "file": None}
-    with Session(settings, progress=shows) as session:
-        return session.send(Call("addJobVersion", variables, Upload(file, file.name)))
+def test_quick_or_silenced_transfer_logs_nothing(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    clock.transfer(progress.shown, "job.py", 8 * MIB, seconds=1)
+    clock.transfer(progress.silent, "job.py", 8 * MIB, seconds=100)
+    assert caplog.messages == []
 
 
-def test_a_long_download_logs_how_far_it_is_and_at_the_end_how_long_it_took(
-    slow: Settings, caplog: pytest.LogCaptureFixture
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("term", "seconds", "has_bar"), [("xterm", 1, True), ("xterm", 0, False), ("dumb", 1, False)])
+def test_terminal_that_can_draw_gets_a_bar_instead_of_lines(
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    term: str,
+    seconds: int,
+    has_bar: bool,
 ) -> None:
+    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
+    for name, value in {"TERM": term, "COLUMNS": "120"}.items():
+        monkeypatch.setenv(name, value)
+    clock.transfer(progress.shown, "[bold]job.zip", 8 * MIB, seconds=seconds)
+    shown = terminal.getvalue()
+    assert ("━" in shown and "Downloading '[bold]job.zip'" in shown and "8.0/8.0 MiB" in shown) is has_bar
+    assert has_bar or shown == ""
+    assert caplog.messages == []
+    assert capsys.readouterr().out.count("between pieces") == 8, "stdout is the caller's"
+
+
+@dataclass
+class Recording:
+    """A progress of a caller's own, which keeps what it was called with."""
+
+    transfers: list[tuple[str, str, int | None]] = field(default_factory=list)
+    pieces: list[int] = field(default_factory=list)
+
+    @contextmanager
+    def __call__(self, what: str, name: str, total: int | None) -> Iterator[Any]:
+        self.transfers.append((what, name, total))
+        yield self.pieces.append
+
+
+CHUNKED = b"HTTP/1.1 200 X\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "answer", "name", "total", "size"),
+    [
+        ("/version/1/artifact/large%20job.zip", http(200, b"x" * 3 * PIECE), "large job.zip", 3 * PIECE, 3 * PIECE),
+        ("/a/", http(200, b"x", "Content-Encoding: identity"), "a file", None, 1),
+        ("/a/job.py", CHUNKED, "job.py", None, 5),
+    ],
+)
+def test_download_reports_name_total_and_pieces(
+    server: RawServer, path: str, answer: bytes, name: str, total: int | None, size: int
+) -> None:
+    server.reset(answer)
+    with Session(server.settings(), progress=(own := Recording())) as session:
+        assert sum(map(len, session.download(path))) == size
+    assert (own.transfers, sum(own.pieces)) == ([("Downloading", name, total)], size)
+
+
+def test_broken_download_is_not_logged_as_done(server: RawServer, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "airflow_provider_saagie")
-    assert download(slow, "/version/1/artifact/large%20job.zip", partial(progress.lines, every=0.2)) == PIECES * MIB
-    *under_way, last = caplog.messages
-    assert under_way
-    times = [record.created for record in caplog.records[:-1]]
-    assert all(later - earlier > 0.15 for earlier, later in pairwise(times))
-    for line in under_way:
-        assert re.fullmatch(r"Downloading 'large job\.zip': \d\.\d of 8\.0 MiB \(\d+ %\), \d+\.\d MiB/s\.", line), line
-    assert re.fullmatch(r"Downloading 'large job\.zip': done, 8\.0 MiB in \d+ s\.", last)
-
-
-def test_a_download_of_unknown_length_logs_what_has_come(slow: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "airflow_provider_saagie")
-    assert download(slow, "/unknown/job.py", partial(progress.lines, every=0.2)) == PIECES * MIB
-    assert re.fullmatch(r"Downloading 'job\.py': \d\.\d MiB so far, \d+\.\d MiB/s\.", caplog.messages[0])
-
-
-def test_a_long_upload_logs_how_far_it_is(slow: Settings, large: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "airflow_provider_saagie")
-    upload(slow, large, partial(progress.lines, every=0.2))
-    assert re.fullmatch(
-        r"Uploading 'large job\.zip': \d+\.\d of 16\.0 MiB \(\d+ %\), \d+\.\d MiB/s\.", caplog.messages[0]
-    )
-    assert re.fullmatch(r"Uploading 'large job\.zip': done, 16\.0 MiB in \d+ s\.", caplog.messages[-1])
-
-
-def test_a_download_that_breaks_off_is_not_said_to_be_done(slow: Settings, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "airflow_provider_saagie")
-    with pytest.raises(errors.SaagieConnectionError):
-        download(slow, "/broken/job.py", partial(progress.lines, every=0.2))
+    server.reset(http(200, b"x" * 2 * PIECE)[:-1])
+    with (
+        Session(server.settings(), progress=partial(progress.lines, every=0)) as session,
+        pytest.raises(SaagieConnectionError),
+    ):
+        list(session.download("/a/job.py"))
     assert caplog.messages
     assert not [line for line in caplog.messages if "done" in line]
 
 
-def test_transfers_that_are_quick_or_silenced_log_nothing(
-    slow: Settings, large: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    """Ten seconds is when the first line comes; this takes one."""
-    caplog.set_level(logging.INFO, "airflow_provider_saagie")
-    download(slow, "/version/1/artifact/job.py", progress.shown)
-    upload(slow, large, progress.silent)
-    assert caplog.messages == []
-
-
-@pytest.mark.parametrize("name", ["a%0Ab", "%1b[31mred"])
-def test_no_name_breaks_out_of_its_line(slow: Settings, name: str, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "airflow_provider_saagie")
-    download(slow, f"/version/1/artifact/{name}", partial(progress.lines, every=0.2))
-    assert not [line for line in caplog.messages if "\n" in line or "\x1b" in line]
-
-
-IN_A_TERMINAL = """
-import logging, sys
-from airflow_provider_saagie.client.session import Session
-from airflow_provider_saagie.client.settings import read_settings
-logging.basicConfig(level="INFO")
-settings = read_settings(host=sys.argv[1], login="me", password="secret", extra={"realm": "r", "platform_id": 1})
-with Session(settings) as session:
-    for piece in session.download("/long/[bold]job.zip"):
-        print(len(piece), flush=True)
-"""
-
-
-def in_a_terminal(settings: Settings, **environment: str) -> tuple[str, str]:
-    """Download in a process whose stderr is a terminal; what it wrote to stdout, and to the terminal."""
-    ours, theirs = pty.openpty()
-    seen = bytearray()
-    process = subprocess.Popen(
-        [sys.executable, "-c", IN_A_TERMINAL, settings.base_url],
-        stdout=subprocess.PIPE, stderr=theirs, text=True, cwd=ROOT,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "120", **environment},
-    )  # fmt: skip
-    os.close(theirs)
-
-    def read() -> None:
-        try:
-            while piece := os.read(ours, 65536):
-                seen.extend(piece)
-        except OSError:  # how Linux ends a terminal whose other side is closed
-            return
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    out, _ = process.communicate(timeout=60)
-    reader.join(10)
-    os.close(ours)
-    assert process.returncode == 0, seen.decode()
-    return out, seen.decode()
-
-
-def test_a_terminal_gets_a_bar_and_stdout_stays_the_callers(slow: Settings) -> None:
-    out, terminal = in_a_terminal(slow)
-    assert sum(map(int, out.split())) == PIECES * MIB
-    assert "━" in terminal
-    assert "Downloading '[bold]job.zip'" in terminal
-    assert "8.0/8.0 MiB" in terminal
-    assert "INFO" not in terminal
-
-
-def test_a_terminal_that_can_t_draw_gets_no_bar(slow: Settings) -> None:
-    _, terminal = in_a_terminal(slow, TERM="dumb")
-    assert terminal == ""
+def test_upload_reports_name_size_and_pieces(server: RawServer, tmp_path: Path) -> None:
+    (file := tmp_path / "job.zip").write_bytes(b"x" * 3 * PIECE)
+    server.reset(graphql({"data": {"addJobVersion": {"number": 2}}}))
+    with Session(server.settings(), progress=(own := Recording())) as session:
+        session.send(Call("addJobVersion", {"jobId": "0", "jobVersion": {}, "file": None}, Upload(file, "large.zip")))
+    assert (own.transfers, sum(own.pieces)) == ([("Uploading", "large.zip", 3 * PIECE)], 3 * PIECE)
+    assert len([size for size in own.pieces if size]) > 1, "while it is sent"
+    assert file.read_bytes() in server.seen

@@ -1,153 +1,114 @@
-"""Submit once: the contract's table, cell by cell."""
+"""Submit once, the decisions: the contract's table cell by cell, and what a lost `runJob` may have started."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import product
 
-import pytest
-
+from airflow_provider_saagie.client import submit
 from airflow_provider_saagie.client.instances import JobInstance
-from airflow_provider_saagie.client.submit import (
-    TABLE,
-    Do,
-    Found,
-    Since,
-    Submission,
-    TheTry,
-    candidates,
-    decide,
-    resolve,
-    search_over_at,
-    since,
-    what_is_found,
-)
+from airflow_provider_saagie.client.submit import Do, Found, Since, Submission, TheTry
 
 NOW = 1_000_000.0
 STORED = Submission("job", "project", last_number=4, at=NOW - 30, tried_by=TheTry(2, 0), instance_id="i5")
 INTENT = replace(STORED, instance_id=None, doubt=5.0, time_limit=40.0)
 RUNNING = JobInstance("i5", 5, "job", "RUNNING", run_by="airflow")
 
-RETRY, CLEARED, ANOTHER_CLEARED = TheTry(2, 0), TheTry(3, 1), TheTry(2, 1)
-AGO = {seconds: datetime.fromtimestamp(NOW - seconds, UTC).isoformat() for seconds in (10, 90)}
+RETRY, CLEARED, UNCLEAR = TRIES = (TheTry(2, 0), TheTry(3, 1), TheTry(2, 1))
 
-# what is stored, the instance: what a retry, a try after a clear and an unclear one do. Read it beside the contract's.
-CELLS = {
-    "nothing": (None, None, ("submits", "submits", "submits")),
-    "an intent": (INTENT, None, ("searches", "searches to stop", "searches")),
-    "awaiting": (STORED, replace(RUNNING, status="AWAITING"), ("attaches", "stops", "attaches")),
-    "requested": (STORED, replace(RUNNING, status="REQUESTED"), ("attaches", "stops", "attaches")),
-    "queued": (STORED, replace(RUNNING, status="QUEUED"), ("attaches", "stops", "attaches")),
-    "running": (STORED, RUNNING, ("attaches", "stops", "attaches")),
-    "a status of a later Saagie": (STORED, replace(RUNNING, status="PAUSED"), ("attaches", "stops", "attaches")),
-    "succeeded": (STORED, replace(RUNNING, status="SUCCEEDED"), ("ends", "submits", "submits")),
-    "failed": (STORED, replace(RUNNING, status="FAILED"), ("submits", "submits", "submits")),
-    "killed": (STORED, replace(RUNNING, status="KILLED"), ("submits", "submits", "submits")),
-    "error": (STORED, replace(RUNNING, status="ERROR"), ("submits", "submits", "submits")),
-    "skipped": (STORED, replace(RUNNING, status="SKIPPED"), ("submits", "submits", "submits")),
-    "killing": (STORED, replace(RUNNING, status="KILLING"), ("waits", "waits", "waits")),
-    "unknown for 10 s": (
-        STORED, replace(RUNNING, status="UNKNOWN", status_since=AGO[10]), ("attaches", "stops", "attaches"),
-    ),
-    "unknown for 90 s": (STORED, replace(RUNNING, status="UNKNOWN", status_since=AGO[90]), ("stops", "stops", "stops")),
-    "unknown, nobody knows how long": (STORED, replace(RUNNING, status="UNKNOWN"), ("stops", "stops", "stops")),
-    "gone": (STORED, None, ("fails", "submits", "fails")),
-}  # fmt: skip
-WORDS = {
-    "submits": Do.SUBMIT,
-    "searches": Do.SEARCH,
-    "searches to stop": Do.SEARCH_TO_STOP,
-    "attaches": Do.ATTACH,
-    "ends": Do.END_WITH_IT,
-    "stops": Do.STOP_THEN_SUBMIT,
-    "waits": Do.WAIT_THEN_SUBMIT,
-    "fails": Do.FAIL_AS_GONE,
+# What a retry, a try after a clear and an unclear one do. Compare it with the contract's table.
+ALWAYS_SUBMIT = (Do.SUBMIT, Do.SUBMIT, Do.SUBMIT)
+ATTACH = (Do.ATTACH, Do.STOP_THEN_SUBMIT, Do.ATTACH)
+STOP = (Do.STOP_THEN_SUBMIT, Do.STOP_THEN_SUBMIT, Do.STOP_THEN_SUBMIT)
+CELLS: dict[str, tuple[Submission | None, JobInstance | None, tuple[Do, Do, Do]]] = {
+    "nothing": (None, None, ALWAYS_SUBMIT),
+    "intent": (INTENT, None, (Do.SEARCH, Do.SEARCH_TO_STOP, Do.SEARCH)),
+    "gone": (STORED, None, (Do.FAIL_AS_GONE, Do.SUBMIT, Do.FAIL_AS_GONE)),
+    **{
+        status: (STORED, replace(RUNNING, status=status), expected)
+        for statuses, expected in (
+            ("AWAITING REQUESTED QUEUED RUNNING A_STATUS_OF_A_LATER_SAAGIE", ATTACH),
+            ("SUCCEEDED", (Do.END_WITH_IT, Do.SUBMIT, Do.SUBMIT)),
+            ("FAILED KILLED ERROR SKIPPED", ALWAYS_SUBMIT),
+            ("KILLING", (Do.WAIT_THEN_SUBMIT,) * 3),
+        )
+        for status in statuses.split()
+    },
+    **{
+        f"UNKNOWN since {moment}": (STORED, replace(RUNNING, status="UNKNOWN", status_since=moment), expected)
+        for moment, expected in (
+            (datetime.fromtimestamp(NOW - 59, UTC).isoformat(), ATTACH),
+            (datetime.fromtimestamp(NOW - 60, UTC).isoformat(), STOP),
+            (None, STOP),
+            ("2026-01-01T00:00:00", STOP),  # without a timezone
+        )
+    },
 }
 
 
-@pytest.mark.parametrize("which", [0, 1, 2], ids=["a retry", "after a clear", "unclear"])
-@pytest.mark.parametrize("name", CELLS)
-def test_each_cell_of_the_contract(name: str, which: int) -> None:
-    stored, instance, expected = CELLS[name]
-    this_try = (RETRY, CLEARED, ANOTHER_CLEARED)[which]
-    assert decide(stored, instance, this_try, job_id="job", now=NOW) is WORDS[expected[which]]
+def test_decision_follows_every_cell_of_the_contract() -> None:
+    for (name, (stored, instance, expected)), (column, this_try), owned, stop_on_kill in product(
+        CELLS.items(), enumerate(TRIES), (True, False), (True, False)
+    ):
+        wanted = expected[column]
+        if wanted is Do.STOP_THEN_SUBMIT and not owned:
+            wanted = Do.SUBMIT  # an instance of another user is never stopped
+        elif wanted is Do.STOP_THEN_SUBMIT and not stop_on_kill:
+            wanted = Do.WAIT_THEN_SUBMIT
+        submission = stored and replace(stored, owned=owned)
+        for job_id, do in (("job", wanted), ("another", Do.SUBMIT)):
+            found = submit.decide(submission, instance, this_try, job_id=job_id, now=NOW, stop_on_kill=stop_on_kill)
+            assert found is do, f"{name}, {this_try}, {job_id=}, {owned=}, {stop_on_kill=}"
 
 
-def test_no_row_of_the_table_is_without_a_cell_above() -> None:
-    reached = {what_is_found(stored, instance, "job", NOW) for stored, instance, _ in CELLS.values()}
-    assert reached == set(Found) == set(TABLE)
+def test_cells_reach_every_row_of_the_table() -> None:
+    reached = {submit.what_is_found(stored, instance, "job", NOW) for stored, instance, _ in CELLS.values()}
+    assert reached == set(Found) == set(submit.TABLE)
+    assert all(set(row) == set(Since) for row in submit.TABLE.values())
 
 
-@pytest.mark.parametrize(
-    ("this_try", "expected"),
-    [
-        (TheTry(2, 0), Since.RETRY),
+def test_clear_differs_from_retry_by_both_numbers() -> None:
+    for this_try, expected in (
+        (RETRY, Since.RETRY),
         (TheTry(5, 0), Since.RETRY),  # the clear number decides first
-        (TheTry(3, 1), Since.CLEAR),
-        (TheTry(1, 1), Since.CLEAR),  # retries were edited: it may go down
-        (TheTry(2, 1), Since.UNCLEAR),
+        (CLEARED, Since.CLEAR),
+        (TheTry(1, 1), Since.CLEAR),  # somebody has edited the retries: the number may decrease
+        (UNCLEAR, Since.UNCLEAR),
         (TheTry(2, 7), Since.UNCLEAR),
-    ],
-)
-def test_a_retry_is_told_from_a_clear(this_try: TheTry, expected: Since) -> None:
-    assert since(STORED, this_try) is expected
+    ):
+        assert submit.since(STORED, this_try) is expected, this_try
 
 
-@pytest.mark.parametrize("this_try", [RETRY, CLEARED, ANOTHER_CLEARED])
-@pytest.mark.parametrize("stored", [STORED, INTENT])
-def test_what_was_stored_about_another_job_counts_as_nothing(stored: Submission, this_try: TheTry) -> None:
-    assert decide(stored, RUNNING, this_try, job_id="another", now=NOW) is Do.SUBMIT
+def test_candidates_are_newer_own_and_within_the_window() -> None:
+    def made(seconds: float, **more: object) -> JobInstance:
+        moment = datetime.fromtimestamp(INTENT.at + seconds, UTC).isoformat()
+        return replace(RUNNING, **{"created_at": moment, **more})
+
+    assert submit.search_over_at(INTENT) == INTENT.at + 10 + 40 + 5  # until sent, its time limit, the clock's doubt
+    for instance, is_possible in (
+        (made(1), True),
+        (made(55), True),
+        (made(56), False),
+        (made(-4), True),
+        (made(-6), False),
+        (made(1, number=4), False),
+        (made(1, number=None), True),
+        (made(1, run_by="a.person"), False),
+        (made(1, run_by="Airflow"), True),  # logins don't differ by case
+        (made(1, run_by=None, is_authored=False), False),  # Saagie's own schedule
+        (made(1, run_by=None, is_authored=True), True),  # the platform doesn't say who
+        (made(1, run_by=None, created_at=None), True),  # nor when
+        (made(1, created_at="yesterday"), True),
+    ):
+        assert submit.candidates(INTENT, [instance], "airflow") == ([instance] if is_possible else []), instance
 
 
-@pytest.mark.parametrize("status", ["RUNNING", "UNKNOWN"])
-def test_what_is_not_our_own_is_never_stopped(status: str) -> None:
-    theirs = replace(STORED, owned=False)
-    assert decide(theirs, replace(RUNNING, status=status), CLEARED, job_id="job", now=NOW) is Do.SUBMIT
-
-
-def test_our_own_is_left_where_the_task_says_so() -> None:
-    do = decide(STORED, RUNNING, CLEARED, job_id="job", now=NOW, stop_on_kill=False)
-    assert do is Do.WAIT_THEN_SUBMIT
-
-
-def at(seconds: float) -> str:
-    return datetime.fromtimestamp(INTENT.at + seconds, UTC).isoformat()
-
-
-@pytest.mark.parametrize(
-    ("instance", "possible"),
-    [
-        (replace(RUNNING, created_at=at(1)), True),
-        (replace(RUNNING, created_at=at(49)), True),
-        (replace(RUNNING, created_at=at(56)), False),  # after 10 s, the time limit of 40 s and 5 s of doubt
-        (replace(RUNNING, created_at=at(-4)), True),
-        (replace(RUNNING, created_at=at(-6)), False),
-        (replace(RUNNING, number=4, created_at=at(1)), False),
-        (replace(RUNNING, run_by="a.person", created_at=at(1)), False),
-        (replace(RUNNING, run_by="Airflow", created_at=at(1)), True),  # logins are no passwords
-        (replace(RUNNING, run_by=None, is_authored=False, created_at=at(1)), False),  # Saagie's own schedule
-        (replace(RUNNING, run_by=None, is_authored=True, created_at=at(1)), True),  # the platform does not say who
-        (replace(RUNNING, run_by=None, created_at=None), True),  # nor when
-        (replace(RUNNING, created_at="yesterday"), True),
-    ],
-)
-def test_who_may_be_the_one_that_was_started(instance: JobInstance, possible: bool) -> None:
-    assert bool(candidates(INTENT, [instance], "airflow")) is possible
-
-
-def test_the_search_is_over_when_no_request_can_arrive_any_more() -> None:
-    assert search_over_at(INTENT) == INTENT.at + 10 + 40 + 5
-
-
-@pytest.mark.parametrize(
-    ("wish", "none", "one", "two"),
-    [
+def test_search_result_is_resolved_as_on_lost_submit_says() -> None:
+    other = replace(RUNNING, id="i6")
+    for wish, none, one, two in (
         ("adopt", Do.SUBMIT, RUNNING, None),
         ("fail", Do.SUBMIT, None, None),
         ("submit", Do.SUBMIT, Do.SUBMIT, Do.SUBMIT),
-    ],
-)
-def test_what_a_search_leads_to(wish: str, none: object, one: object, two: object) -> None:
-    assert resolve([], wish) is none
-    assert resolve([RUNNING], wish) is one
-    assert resolve([RUNNING, replace(RUNNING, id="i6")], wish) is two
+    ):
+        assert [submit.resolve(found, wish) for found in ([], [RUNNING], [RUNNING, other])] == [none, one, two], wish

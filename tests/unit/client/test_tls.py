@@ -1,29 +1,29 @@
-"""TLS with a throw-away authority, over both transports: what is refused says what to do, and hears no password."""
+"""TLS with a throw-away authority, over both transports: what is refused says what to do, and receives no password."""
 
 from __future__ import annotations
 
-import http.server
-import threading
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import trustme
 
-from airflow_provider_saagie.client import projects
-from airflow_provider_saagie.client.settings import read_settings
-from airflow_provider_saagie.exceptions import SaagieConnectionError, SaagieError, SaagieValidationError
-from tests.tls_server import Authority, handler
+from airflow_provider_saagie.client import instances, projects
+from airflow_provider_saagie.exceptions import SaagieConnectionError, SaagieOutcomeUnknown, SaagieValidationError
+from tests.support.raw_server import BROKEN_TLS, RawServer, raw_server
+from tests.support.tls_server import Authority
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_provider_saagie.client.settings import Settings
+    from tests.unit.client.conftest import Transport
 
-Transport = Callable[..., list[Any]]
-# All that requests, curl and OpenSSL would take a bundle from.
-OF_THE_ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+# All variables that requests, curl and OpenSSL would take a bundle from.
+ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
+NOW = datetime.now(UTC)
+ID = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d"
 
 
 @pytest.fixture
@@ -31,105 +31,94 @@ def authority(tmp_path: Path) -> Authority:
     return Authority.founded_in(tmp_path)
 
 
-def settings_for(port: int, verify: object) -> Settings:
-    extra = {"realm": "r", "platform_id": 1, "verify": verify, "retries": 0}
-    return read_settings(host=f"https://localhost:{port}", login="me", password="pw", extra=extra)
+@pytest.fixture
+def other(tmp_path: Path) -> str:
+    """The bundle of another authority."""
+    (tmp_path / "other").mkdir()
+    return str(Authority.founded_in(tmp_path / "other").bundle)
 
 
-def test_a_bundle_that_knows_the_authority_is_enough(transport: Transport, authority: Authority) -> None:
-    with authority.serving() as port:
-        assert transport(settings_for(port, str(authority.bundle)), projects.read_platform())[0]["id"] == 1
+@pytest.fixture
+def tls_server(authority: Authority) -> Iterator[RawServer]:
+    with raw_server(authority.certify()) as server:
+        yield server
 
 
-def test_an_authority_that_is_not_known_is_refused(transport: Transport, authority: Authority, tmp_path: Path) -> None:
-    other = tmp_path / "other.pem"
-    trustme.CA().cert_pem.write_to_path(str(other))
-    for verify in (True, str(other)):
-        with authority.serving() as port, pytest.raises(SaagieConnectionError, match="set the connection's `verify`"):
-            transport(settings_for(port, verify), projects.read_platform())
-    assert authority.heard == []
+@contextmanager
+def refused(server: RawServer, text: str) -> Iterator[None]:
+    with pytest.raises(SaagieConnectionError, match=text):
+        yield
+    assert server.asked == {}
 
 
-def test_a_certificate_for_another_name_is_refused(transport: Transport, authority: Authority) -> None:
-    with (
-        authority.serving("saagie.example.org") as port,
-        pytest.raises(SaagieConnectionError, match=r"certificate was not accepted.*set the connection's host to"),
-    ):
-        transport(settings_for(port, str(authority.bundle)), projects.read_platform())
-    assert authority.heard == []
+def test_verify_alone_decides_which_authority_is_trusted(
+    transport: Transport, authority: Authority, tls_server: RawServer, other: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ENVIRONMENT:
+        monkeypatch.setenv(name, str(authority.bundle))
+    for verify in (True, other):
+        with refused(tls_server, "certificate was not accepted.*set the connection's `verify`"):
+            transport(tls_server.settings(verify=verify), projects.read_platform())
+    for name in ENVIRONMENT:
+        monkeypatch.setenv(name, other)
+    for verify in (str(authority.bundle), False):
+        assert transport(tls_server.settings(verify=verify), projects.read_platform())[0]["id"] == 1
 
 
 @pytest.mark.parametrize(
-    ("days", "said"), [(-1, r"has to be renewed; tell its administrator"), (400, "set this machine's clock")]
+    ("name", "not_after", "text"),
+    [
+        ("saagie.example.org", None, "set the connection's host to"),
+        ("localhost", NOW - timedelta(days=1), "has to be renewed; tell its administrator"),
+        ("localhost", NOW + timedelta(days=400), "set this machine's clock"),
+    ],
+    ids=["another name", "expired", "not yet valid"],
 )
-def test_a_certificate_out_of_its_time_is_refused(
-    transport: Transport, authority: Authority, days: int, said: str
+def test_unsuitable_certificate_is_refused_with_advice(
+    transport: Transport, authority: Authority, name: str, not_after: datetime | None, text: str
 ) -> None:
     with (
-        authority.serving(not_after=datetime.now(UTC) + timedelta(days=days)) as port,
-        pytest.raises(SaagieConnectionError, match=rf"certificate was not accepted.*{said}"),
+        raw_server(authority.certify(name, not_after)) as server,
+        refused(server, rf"certificate was not accepted.*{text}"),
     ):
-        transport(settings_for(port, str(authority.bundle)), projects.read_platform())
-    assert authority.heard == []
+        transport(server.settings(verify=str(authority.bundle)), projects.read_platform())
 
 
-def test_verify_wins_over_the_environment(
-    transport: Transport, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_host_without_tls_gets_no_advice_about_certificates(transport: Transport, server: RawServer) -> None:
+    with refused(server, "host and port speak https"):
+        transport(server.settings(host=f"https://127.0.0.1:{server.port}"), projects.read_platform())
+
+
+def test_tls_broken_in_an_answer_is_an_unknown_outcome(
+    transport: Transport, authority: Authority, tls_server: RawServer
 ) -> None:
-    other = tmp_path / "other.pem"
-    trustme.CA().cert_pem.write_to_path(str(other))
-    with authority.serving() as port:
-        for name in OF_THE_ENVIRONMENT:
-            monkeypatch.setenv(name, str(authority.bundle))
-        for verify in (True, str(other)):
-            with pytest.raises(SaagieConnectionError, match="certificate was not accepted"):
-                transport(settings_for(port, verify), projects.read_platform())
-        assert authority.heard == []
-        for name in OF_THE_ENVIRONMENT:
-            monkeypatch.setenv(name, str(other))
-        for verify in (str(authority.bundle), False):
-            assert transport(settings_for(port, verify), projects.read_platform())[0]["id"] == 1
+    """The request was read, so a change may have happened, although requests raises its error for certificates."""
+    tls_server.answers = [BROKEN_TLS]
+    with pytest.raises(SaagieOutcomeUnknown, match="may have happened") as caught:
+        transport(tls_server.settings(verify=str(authority.bundle)), instances.run(ID))
+    assert "certificate" not in str(caught.value)
+    assert tls_server.asked == {"login": 1, "runJob": 1}
 
 
-def test_a_host_that_does_not_speak_tls_is_not_told_about_certificates(transport: Transport) -> None:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler([]))
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]  # it hears a handshake
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        with pytest.raises(SaagieConnectionError, match="host and port speak https"):
-            transport(settings_for(server.server_port, True), projects.read_platform())
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
-
-
-@pytest.mark.parametrize("content", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n", "\xff\xfe"])
-def test_a_bundle_that_is_none_is_named_before_anything_is_sent(tmp_path: Path, content: str) -> None:
+def test_bundle_without_certificate_is_named_before_sending(server: RawServer, tmp_path: Path) -> None:
     bundle = tmp_path / "ca.pem"
-    bundle.write_text(content)
-    with pytest.raises(SaagieValidationError, match=r"`verify` names the CA bundle.*no PEM certificate.*every worker"):
-        settings_for(1, str(bundle))
+    for content in ("", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n", "\xff\xfe"):
+        bundle.write_text(content)
+        with pytest.raises(SaagieValidationError, match=r"`verify` names the CA bundle.*no PEM certificate"):
+            server.settings(verify=str(bundle))
 
 
-@pytest.mark.parametrize("change", ["junk", "gone"])
-def test_a_bundle_that_is_spoilt_later_is_named_too(
-    transport: Transport, authority: Authority, change: str, tmp_path: Path
-) -> None:
-    settings = settings_for(1, str(authority.bundle))
-    authority.bundle.unlink()
-    if change == "junk":
-        authority.bundle.write_text("junk")
-    with pytest.raises(SaagieValidationError, match="`verify` names the CA bundle"):
-        transport(settings, projects.read_platform())
-
-
-def test_a_bundle_that_was_renewed_is_read_anew(transport: Transport, authority: Authority, tmp_path: Path) -> None:
+def test_changed_bundle_is_read_again(transport: Transport, authority: Authority, tmp_path: Path) -> None:
     renewed = trustme.CA()
-    settings = settings_for(1, str(authority.bundle))
-    with pytest.raises(SaagieError):
-        transport(settings, projects.read_platform())
-    renewed.cert_pem.write_to_path(str(authority.bundle))
-    with Authority(renewed, authority.bundle).serving() as port:
-        assert transport(settings_for(port, str(authority.bundle)), projects.read_platform())[0]["id"] == 1
+    with raw_server(Authority(renewed, authority.bundle).certify()) as server:
+        connection = server.settings(verify=str(authority.bundle))
+        with refused(server, "certificate was not accepted"):
+            transport(connection, projects.read_platform())
+        for content in ("junk", None):
+            authority.bundle.unlink()
+            if content:
+                authority.bundle.write_text(content)
+            with pytest.raises(SaagieValidationError, match="`verify` names the CA bundle"):
+                transport(connection, projects.read_platform())
+        renewed.cert_pem.write_to_path(str(authority.bundle))
+        assert transport(connection, projects.read_platform())[0]["id"] == 1

@@ -1,162 +1,99 @@
-"""The command line, as a user meets it."""
+"""Test the command line in this process: options, and starts that it refuses without harm."""
 
 from __future__ import annotations
 
-import os
+import re
 import socket
-import subprocess
-import sys
-from typing import TYPE_CHECKING
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import requests
-from airflow.models.connection import Connection
+from typer.testing import CliRunner
+
+from airflow_provider_saagie.emulator import cli, server
+from airflow_provider_saagie.emulator.engine import Limits
+from airflow_provider_saagie.emulator.settings import Settings
+from airflow_provider_saagie.emulator.store.database import Database
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from tests.emulator_process import EmulatorProcess
+    from click.testing import Result
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run it where it should end by itself."""
-    return subprocess.run(
-        [sys.executable, "-m", "airflow_provider_saagie.emulator", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=30,
-        check=False,
-        env={**os.environ, **environment},
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "data"
+
+
+def run(folder: Path, *options: str) -> Result:
+    """Run the command line to its end, and close the socket that the end of its process would close."""
+    environment = {"COLUMNS": "200", "NO_COLOR": "1", "TERM": "dumb"}
+    sockets: list[socket.socket] = []
+
+    def bind(host: str, port: int) -> socket.socket:
+        sockets.append(server.bind(host, port))
+        return sockets[-1]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cli, "bind", bind)
+        result = CliRunner().invoke(cli.app, ["--port", "0", "--data", str(folder), *options], env=environment)
+    for bound in sockets:
+        bound.close()
+    return result
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Read a folder without the files that SQLite needs while a database is open."""
+    files = [one for one in folder.rglob("*") if one.is_file() and one.name != "lock"]
+    return {str(one.relative_to(folder)): one.read_bytes() for one in files if not one.name.endswith(("-shm", "-wal"))}
+
+
+def assert_refused(result: Result, *messages: str) -> None:
+    assert isinstance(result.exception, SystemExit), result.exception
+    assert (result.exit_code, result.stdout) == (2, ""), result.stderr
+    for message in messages:
+        assert message in result.stderr
+
+
+def assert_refused_unchanged(folder: Path, *messages: str) -> None:
+    before = contents(folder)
+    assert_refused(run(folder), str(folder), *messages)
+    assert contents(folder) == before
+
+
+def test_options_become_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only serving, which never ends, is left out."""
+    served: list[Settings] = []
+
+    def record(app: Any, *_: Any) -> None:
+        served.append(app.state.parts.settings)
+        app.state.parts.engine.close()
+        app.state.parts.database.close()
+
+    monkeypatch.setattr(cli, "serve", record)
+    options = (
+        "--login me --password hush --realm r --platform 3 --platform 5 --platform 3 --token-ttl 7 --parallel 2 "
+        "--allow-remote Saagie.Test --time-limit 0.5 --log-limit 10 --upload-limit 1"
     )
-
-
-def test_the_ready_line_is_all_that_stdout_holds(fresh_emulator: Callable[..., EmulatorProcess]) -> None:
-    emulator = fresh_emulator()
-    assert emulator.url.startswith("http://127.0.0.1:")
-    assert emulator.process.stdout is not None
-    emulator.process.terminate()
-    assert emulator.process.stdout.read() == ""
-
-
-def test_stderr_tells_how_to_reach_it_but_not_a_given_password(
-    fresh_emulator: Callable[..., EmulatorProcess], tmp_path: Path
-) -> None:
-    emulator = fresh_emulator()
-    said = (tmp_path / "data.stderr").read_text()
-    assert f"{emulator.url}/projects/platform/1" in said
-    assert emulator.password not in said
-
-
-def test_a_first_start_shows_a_connection_that_works(tmp_path: Path) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "airflow_provider_saagie.emulator", "--port", "0", "--data", str(tmp_path / "d")],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    result = run(folder, *options.split(), "--run-with", "spark = run it")
+    assert result.exit_code == 0, result.output
+    assert (result.stdout, "hush" in result.stderr) == ("", False)
+    assert f"http://127.0.0.1:{served[0].port}/projects/platform/3" in result.stderr
+    assert served[0] == Settings(
+        data=folder, password="hush", login="me", realm="r", platforms=(3, 5), token_ttl=7, port=served[0].port,
+        allow_remote=("saagie.test",), upload_limit=1 << 20, runners={"spark": "run it"},
+        limits=Limits(parallel=2, seconds=0.5, log_lines=10),
     )  # fmt: skip
-    assert process.stdout is not None
-    assert process.stderr is not None
-    process.stdout.readline()
-    try:
-        for line in process.stderr:
-            if "AIRFLOW_CONN_SAAGIE_DEFAULT=" in line:
-                break
-        shown = subprocess.run(
-            ["/bin/bash", "-c", f'{line.strip()}; printf %s "$AIRFLOW_CONN_SAAGIE_DEFAULT"'],
-            capture_output=True, text=True, check=True,
-        ).stdout  # fmt: skip
-        connection = Connection.from_json(shown)
-        assert connection.conn_type == "saagie"
-        answer = requests.post(
-            f"{connection.host}/authentication/api/open/authenticate",
-            json={"login": connection.login, "password": connection.password},
-            headers={"Saagie-Realm": connection.extra_dejson["realm"]},
-            timeout=10,
-        )
-        assert answer.status_code == 200
-    finally:
-        process.terminate()
-        process.communicate(timeout=15)
+    for more, seconds in (((), None), (("--simulate",), 10), (("--simulate", "--simulate-seconds", "3"), 3)):
+        assert run(folder, *more).exit_code == 0
+        assert served[-1].simulate_seconds == seconds
+    assert served[-1].password == (folder / "password").read_text()
+    help_text = run(folder, "--help").stdout
+    assert not [option for option in re.findall("--[a-z-]+", options) if option not in help_text]
 
 
-def test_a_password_is_made_once_for_a_data_folder_and_shown(tmp_path: Path) -> None:
-    shown = []
-    for _ in range(2):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "airflow_provider_saagie.emulator", "--port", "0", "--data", str(tmp_path / "d")],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert process.stdout is not None
-        process.stdout.readline()
-        process.terminate()
-        _, stderr = process.communicate(timeout=15)
-        shown.append(next(line.split()[1] for line in stderr.splitlines() if line.strip().startswith("password")))
-    assert shown[0] == shown[1]
-    assert (tmp_path / "d" / "password").read_text() == shown[0]
-    assert (tmp_path / "d").stat().st_mode & 0o077 == 0
-
-
-def test_a_taken_port_is_named_with_the_way_out(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        ended = run("--port", port, "--data", str(tmp_path / "d"), "--password", "x")
-    assert ended.returncode == 2
-    assert port in ended.stderr
-    assert "--port" in ended.stderr
-    assert "Traceback" not in ended.stderr
-
-
-def test_of_two_that_start_at_once_on_a_port_one_serves_and_one_names_the_way_out(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
-    started = [
-        subprocess.Popen(
-            [sys.executable, "-m", "airflow_provider_saagie.emulator", "--port", port, "--data", str(tmp_path / name),
-             "--password", "x"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )
-        for name in ("one", "two")
-    ]  # fmt: skip
-    try:
-        ready = [bool(one.stdout.readline()) for one in started if one.stdout is not None]
-    finally:
-        for one in started:
-            one.terminate()
-        said = [one.communicate(timeout=15)[1] for one in started]
-    assert sorted(ready) == [False, True]
-    loser = ready.index(False)
-    assert started[loser].returncode == 2
-    assert "--port" in said[loser]
-    assert "Traceback" not in said[loser]
-
-
-def test_a_folder_in_use_is_named_with_the_way_out(fresh_emulator: Callable[..., EmulatorProcess]) -> None:
-    emulator = fresh_emulator()
-    ended = run("--port", "0", "--data", str(emulator.data), "--password", "x")
-    assert ended.returncode == 2
-    assert "--data" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert emulator.stats()["total"] == 0
-
-
-def test_a_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
-        ended = run("--port", "0", "--data", str(folder), "--password", "x")
-        assert ended.returncode == 2
-        assert "Traceback" not in ended.stderr
-
-
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
-def test_an_address_that_others_can_reach_is_refused_unless_told(tmp_path: Path, host: str) -> None:
-    ended = run("--host", host, "--port", "0", "--data", str(tmp_path / "d"), "--password", "x")
-    assert ended.returncode == 2
-    assert "--allow-remote" in ended.stderr
-    assert not (tmp_path / "d").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
+def test_wrong_options_are_named_and_create_nothing(folder: Path) -> None:
+    for options, message in (
         (["--port", "70000"], "--port"),
         (["--platform", "0"], "--platform"),
         (["--nonsense"], "--nonsense"),
@@ -165,36 +102,75 @@ def test_an_address_that_others_can_reach_is_refused_unless_told(tmp_path: Path,
         (["--run-with", "cobol=run"], "java-scala, python, r, spark"),
         (["--run-with", "spark="], "TECHNOLOGY=COMMAND"),
         (["--run-with", "jupyter=x"], "jupyter"),
-    ],
-)
-def test_wrong_flags_are_named(tmp_path: Path, arguments: list[str], named: str) -> None:
-    ended = run(*arguments, "--data", str(tmp_path / "d"), COLUMNS="200", NO_COLOR="1", TERM="dumb")
-    assert ended.returncode == 2
-    assert named in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert not (tmp_path / "d").exists()
+        (["--host", "0.0.0.0"], "--allow-remote"),
+        (["--host", "::"], "--allow-remote"),
+        (["--host", "192.0.2.1"], "--allow-remote"),
+    ):
+        assert_refused(run(folder, *options), message)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        assert_refused(run(folder, "--port", port), port, "--port")
+    assert not folder.exists()
 
 
-def test_the_help_names_every_flag_of_the_contract() -> None:
-    text = run("--help", COLUMNS="200", NO_COLOR="1", TERM="dumb").stdout
-    for flag in ("--host", "--port", "--login", "--password", "--realm", "--platform", "--data", "--allow-remote",
-                 "--token-ttl", "--simulate", "--simulate-seconds"):  # fmt: skip
-        assert flag in text
+def test_folder_in_use_is_refused(folder: Path) -> None:
+    database = Database(folder)
+    (folder / "password").write_text("kept")
+    assert_refused_unchanged(folder, "Another emulator", "--data")
+    database.close()
 
 
-def test_a_fresh_folder_has_a_project_in_which_every_job_can_run(
-    fresh_emulator: Callable[..., EmulatorProcess],
-    client_of: Callable[..., object],
-) -> None:
-    from tests.unit.emulator.conftest import Client
+def test_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        assert_refused(run(folder), str(tmp_path / "file"))
 
-    client = client_of(fresh_emulator("--platform", "3", "--platform", "3"))
-    assert isinstance(client, Client)
-    client.emulator.platform = 3
-    project = client.data(
-        '{ projectByName(name: "demo") { technologiesByCategory { jobCategory technologies { id } } } }'
-    )
-    allowed = {
-        one["jobCategory"]: len(one["technologies"]) for one in project["projectByName"]["technologiesByCategory"]
-    }
-    assert allowed == {"Extraction": 6, "Processing": 6, "Smart App": 6}
+
+def test_folder_of_other_things_is_left_alone(folder: Path) -> None:
+    """The emulator deletes unknown files in `work` and `artifacts` of its data folder."""
+    for name in ("work/precious.txt", "artifacts/release.tar", "README.md"):
+        (folder / name).parent.mkdir(exist_ok=True, parents=True)
+        (folder / name).write_text("mine")
+    assert_refused_unchanged(folder, "not empty", "--data")
+
+
+def test_database_of_another_version_or_program_is_left_alone(folder: Path) -> None:
+    folder.mkdir()
+    for script, messages in (
+        ("CREATE TABLE jobs (id); PRAGMA user_version = 1", ("another version", "format 1, this one reads", "--data")),
+        ("CREATE TABLE jobs (id); PRAGMA user_version = 99", ("another version", "99", "--data")),
+        ("CREATE TABLE theirs (x); PRAGMA journal_mode = WAL", ("another program", "--data")),
+    ):
+        file = sqlite3.connect(folder / "saagie.db")
+        file.executescript(script)
+        file.close()
+        (folder / "password").write_text("kept")
+        assert_refused_unchanged(folder, *messages)
+        (folder / "saagie.db").unlink()
+    (folder / "saagie.db").mkdir()
+    assert_refused_unchanged(folder, "saagie.db")
+
+
+def test_older_folder_gets_no_new_file(folder: Path) -> None:
+    folder.mkdir()
+    file = sqlite3.connect(folder / "saagie.db")
+    file.executescript("CREATE TABLE jobs (id); PRAGMA user_version = 1")
+    file.close()
+    assert_refused(run(folder), "another version")
+    assert [one.name for one in folder.iterdir()] == ["saagie.db"]
+
+
+def test_damaged_database_is_refused(folder: Path) -> None:
+    Database(folder).close()
+    (folder / "password").write_text("kept")
+    content = (folder / "saagie.db").read_bytes()
+    for damaged in (*(content[: round(len(content) * share)] for share in (0.02, 0.5, 0.9)), b"no database" * 100):
+        (folder / "saagie.db").write_bytes(damaged)
+        assert_refused(run(folder), str(folder))
+
+
+def test_folder_of_interrupted_first_start_is_accepted(folder: Path) -> None:
+    folder.mkdir()
+    for name in ("lock", "password", "token.key.part"):
+        (folder / name).write_text("x")
+    Database(folder).close()

@@ -1,162 +1,133 @@
+"""Test what the emulator keeps: rules of names, versions, instances, deletions and logs."""
+
 from __future__ import annotations
 
-import sqlite3
 import threading
-import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_provider_saagie.emulator import catalogue
-from airflow_provider_saagie.emulator.errors import DataFolderError, InvalidError, NotFoundError, RefusedError
+from airflow_provider_saagie.emulator.errors import InvalidError, NotFoundError, RefusedError
 from airflow_provider_saagie.emulator.states import Status
 from airflow_provider_saagie.emulator.store import instances, jobs, logs, projects, purge, versions
 from airflow_provider_saagie.emulator.store.database import Database
+from tests.support.emulator_client import NOBODY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from airflow_provider_saagie.emulator.store.records import Job
 
-PYTHON = catalogue.job_technologies()[0]
+
+def make_job(database: Database, like: Job, name: str) -> Job:
+    return jobs.create_job(database, jobs.NewJob(like.project_id, name, "Processing", like.technology_id))
 
 
-@pytest.fixture
-def job(database: Database) -> Job:
-    project = projects.create_project(database, 1, "P", "me", technologies={"Processing": [PYTHON]})
-    made = jobs.create_job(database, jobs.NewJob(project.id, "J", "Processing", PYTHON))
-    versions.add_version(database, made.id, versions.NewVersion("me", runtime_version="3.11", command_line="x"))
-    return made
-
-
-def ended(database: Database, job: Job, status: Status = Status.SUCCEEDED) -> str:
+def run(database: Database, job: Job, status: Status | None = None) -> str:
+    """Create an instance, which has a final status if one is given."""
     instance = instances.create_instance(database, job.id, "me")
-    instances.move(database, instance.id, status, by_hand=True)
+    if status:
+        instances.move(database, instance.id, status, by_hand=True)
     return instance.id
 
 
-def test_names_are_unique_whatever_their_case(database: Database, job: Job) -> None:
-    with pytest.raises(InvalidError, match="exists already"):
-        projects.create_project(database, 1, "p", "me")
-    with pytest.raises(InvalidError, match="exists already"):
-        jobs.create_job(database, jobs.NewJob(job.project_id, "j", "Processing", PYTHON))
+def test_names_are_unique_in_any_case_and_neither_empty_nor_endless(database: Database, job: Job) -> None:
+    for name, message in (("p", "exists already"), ("", "empty"), ("   ", "empty"), ("x" * 255, "255")):
+        with pytest.raises(InvalidError, match=message):
+            projects.create_project(database, 1, name, "me")
+        with pytest.raises(InvalidError, match=message):
+            make_job(database, job, name.replace("p", "j"))
     assert projects.create_project(database, 2, "P", "me").platform == 2
 
 
-@pytest.mark.parametrize("name", ["", "   ", "x" * 255])
-def test_empty_and_endless_names_are_refused(database: Database, job: Job, name: str) -> None:
-    with pytest.raises(InvalidError):
-        jobs.create_job(database, jobs.NewJob(job.project_id, name, "Processing", PYTHON))
-    with pytest.raises(InvalidError):
-        projects.create_project(database, 1, name, "me")
+def test_alias_is_made_from_name_and_unique(database: Database, job: Job) -> None:
+    assert [make_job(database, job, name).alias for name in ("my job!", "my job?")] == ["my_job", "my_job_1"]
 
 
-def test_an_alias_is_made_from_the_name_and_stays_unique(database: Database, job: Job) -> None:
-    first = jobs.create_job(database, jobs.NewJob(job.project_id, "my job!", "Processing", PYTHON))
-    second = jobs.create_job(database, jobs.NewJob(job.project_id, "my job?", "Processing", PYTHON))
-    assert (first.alias, second.alias) == ("my_job", "my_job_1")
-
-
-def test_what_fails_in_the_middle_leaves_nothing(database: Database, job: Job) -> None:
-    def half() -> None:
+def test_failed_transaction_leaves_nothing(database: Database, job: Job) -> None:
+    def fail_in_the_middle() -> None:
         with database.writing():
             jobs.edit_job(database, job, {"description": "half"})
-            instances.create_instance(database, "00000000-0000-0000-0000-000000000000", "me")
+            instances.create_instance(database, NOBODY, "me")
 
     with pytest.raises(NotFoundError):
-        half()
-    found = jobs.get_job(database, job.id)
-    assert found is not None
-    assert found.description is None
+        fail_in_the_middle()
+    assert jobs.get_job(database, job.id) == job
 
 
-def test_a_rolled_back_or_deleted_version_never_gives_its_number_away(database: Database, job: Job) -> None:
+def test_numbers_of_deleted_versions_and_instances_are_not_reused(database: Database, job: Job) -> None:
     versions.add_version(database, job.id, versions.NewVersion("me"))
     versions.make_current(database, job.id, 1)
     assert versions.delete_version(database, job.id, 2)
     assert versions.add_version(database, job.id, versions.NewVersion("me")).number == 3
-
-
-def test_the_current_version_and_those_that_run_can_not_be_deleted(database: Database, job: Job) -> None:
-    instances.create_instance(database, job.id, "me")
-    versions.add_version(database, job.id, versions.NewVersion("me"))
-    assert not versions.delete_version(database, job.id, 1)
-    assert not versions.delete_version(database, job.id, 2)
-    assert not versions.delete_version(database, job.id, 9)
-
-
-def test_instance_numbers_rise_and_are_not_given_twice(database: Database, job: Job) -> None:
-    first = ended(database, job)
-    purge.delete_instances(database, job.id, [first])
+    purge.delete_instances(database, job.id, [run(database, job, Status.SUCCEEDED)])
     assert instances.create_instance(database, job.id, "me").number == 2
 
 
-def test_the_table_of_states_is_kept_to(database: Database, job: Job) -> None:
-    instance = instances.create_instance(database, job.id, "me")
-    assert not instances.move(database, instance.id, Status.SUCCEEDED)
-    assert instances.move(database, instance.id, Status.REQUESTED)
-    assert instances.move(database, instance.id, Status.QUEUED)
-    assert instances.move(database, instance.id, Status.RUNNING)
-    assert instances.move(database, instance.id, Status.FAILED, "GENERIC_ERROR", "exit code 1")
-    assert not instances.move(database, instance.id, Status.RUNNING)
-    found = instances.require_instance(database, instance.id)
+def test_current_running_and_missing_versions_are_not_deleted(database: Database, job: Job) -> None:
+    run(database, job)
+    versions.add_version(database, job.id, versions.NewVersion("me"))
+    assert not [number for number in (1, 2, 9) if versions.delete_version(database, job.id, number)]
+
+
+def test_move_keeps_to_the_table_of_states(database: Database, job: Job) -> None:
+    instance = run(database, job)
+    assert not instances.move(database, instance, Status.SUCCEEDED)
+    for status in (Status.REQUESTED, Status.QUEUED, Status.RUNNING):
+        assert instances.move(database, instance, status)
+    assert instances.move(database, instance, Status.FAILED, "GENERIC_ERROR", "exit code 1")
+    assert not instances.move(database, instance, Status.RUNNING)
+    found = instances.require_instance(database, instance)
     assert (found.current.reason, found.current.details) == ("GENERIC_ERROR", "exit code 1")
-    assert [one.status for one in instances.history(database, found)] == [
-        "AWAITING",
-        "REQUESTED",
-        "QUEUED",
-        "RUNNING",
-        "FAILED",
-    ]
+    assert " ".join(one.status for one in instances.history(database, found)) == (
+        "AWAITING REQUESTED QUEUED RUNNING FAILED"
+    )
 
 
-def test_stopping_twice_keeps_the_first_author_and_an_end_can_not_be_stopped(database: Database, job: Job) -> None:
-    instance = instances.create_instance(database, job.id, "me")
-    instances.ask_to_stop(database, instance.id, "first")
-    assert instances.ask_to_stop(database, instance.id, "second").stop_author == "first"
-    instances.move(database, instance.id, Status.KILLED)
+def test_second_stop_keeps_first_author(database: Database, job: Job) -> None:
+    instance = run(database, job)
+    instances.ask_to_stop(database, instance, "first")
+    assert instances.ask_to_stop(database, instance, "second").stop_author == "first"
+    instances.move(database, instance, Status.KILLED)
     with pytest.raises(RefusedError, match="ended already"):
-        instances.ask_to_stop(database, instance.id, "third")
+        instances.ask_to_stop(database, instance, "third")
 
 
-def test_include_wins_over_exclude_and_only_ended_instances_of_the_job_go(database: Database, job: Job) -> None:
-    one, two = ended(database, job), ended(database, job, Status.FAILED)
-    running = instances.create_instance(database, job.id, "me").id
-    other = jobs.create_job(database, jobs.NewJob(job.project_id, "other", "Processing", PYTHON))
-    versions.add_version(database, other.id, versions.NewVersion("me"))
-    foreign = ended(database, other)
-    found = purge.ended_by_selector(database, job.id, "SUCCEEDED")
-    chosen = purge.choose(found, exclude=[one], include=[one, two, running, foreign])
-    assert set(purge.delete_instances(database, job.id, chosen)) == {one, two}
-
-
-@pytest.mark.parametrize(
-    ("selector", "expected"),
-    [("ALL", 4), ("SUCCEEDED", 1), ("FAILED", 2), ("STOPPED", 1), ("UNKNOWN", 0)],
-)
-def test_selectors_find_the_ends_they_stand_for(database: Database, job: Job, selector: str, expected: int) -> None:
+def test_selectors_find_their_finished_instances(database: Database, job: Job) -> None:
     for status in (Status.SUCCEEDED, Status.FAILED, Status.ERROR, Status.KILLED):
-        ended(database, job, status)
-    instances.create_instance(database, job.id, "me")
-    assert len(purge.ended_by_selector(database, job.id, selector)) == expected
+        run(database, job, status)
+    run(database, job)
+    expected = {"ALL": 4, "SUCCEEDED": 1, "FAILED": 2, "STOPPED": 1, "UNKNOWN": 0}
+    assert {name: len(purge.ended_by_selector(database, job.id, name)) for name in expected} == expected
 
 
-def test_a_job_with_an_instance_on_its_way_is_kept(database: Database, job: Job) -> None:
-    instance = instances.create_instance(database, job.id, "me")
+def test_purge_includes_before_excluding_and_only_finished_of_the_job(database: Database, job: Job) -> None:
+    kept, included, failed = (run(database, job, one) for one in (Status.SUCCEEDED, Status.SUCCEEDED, Status.FAILED))
+    running, other = run(database, job), make_job(database, job, "other")
+    versions.add_version(database, other.id, versions.NewVersion("me"))
+    foreign = run(database, other, Status.SUCCEEDED)
+    chosen = purge.choose(
+        purge.ended_by_selector(database, job.id, "SUCCEEDED"),
+        exclude=[kept, included],
+        include=[included, failed, running, foreign],
+    )
+    assert set(purge.delete_instances(database, job.id, chosen)) == {included, failed}
+
+
+def test_job_is_deleted_with_its_logs_once_finished(database: Database, job: Job) -> None:
+    instance = run(database, job)
+    logs.append_lines(database, instance, 0, [("STDOUT", "x")])
     with pytest.raises(RefusedError):
         jobs.delete_job(database, job.id)
-    instances.move(database, instance.id, Status.FAILED, by_hand=True)
-    logs.append_lines(database, instance.id, 0, [("STDOUT", "x")])
+    instances.move(database, instance, Status.FAILED, by_hand=True)
     jobs.delete_job(database, job.id)
-    assert logs.count_lines(database, instance.id, ["STDOUT"]) == 0
+    assert logs.count_lines(database, instance, ["STDOUT"]) == 0
 
 
-def test_a_simulated_instance_whose_time_is_over_keeps_neither_its_version_nor_its_job(
-    database: Database, job: Job
-) -> None:
-    instance = instances.create_instance(database, job.id, "me", simulated_ms=1)
+def test_expired_simulated_instance_keeps_no_job(database: Database, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    instance = instances.create_instance(database, job.id, "me", simulated_ms=60_000)
     versions.add_version(database, job.id, versions.NewVersion("me"))
-    time.sleep(0.01)
+    monkeypatch.setattr(instances, "now_ms", lambda: instance.started_at + 60_001)
     first = versions.require_version(database, job.id, 1)
     assert versions.undeletable_because(database, first) == ["VERSION_INSTANCES_NOT_YET_CLEANED"]
     assert instances.require_instance(database, instance.id).current.status is Status.SUCCEEDED
@@ -164,8 +135,19 @@ def test_a_simulated_instance_whose_time_is_over_keeps_neither_its_version_nor_i
     assert jobs.get_job(database, job.id) is None
 
 
-def test_log_lines_keep_their_order_and_can_be_paged_by_stream(database: Database, job: Job) -> None:
-    instance = instances.create_instance(database, job.id, "me").id
+def test_stop_in_last_moment_of_simulated_life_wins(
+    database: Database, job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock passes the end of the instance's life while it is being stopped."""
+    instance = instances.create_instance(database, job.id, "me", simulated_ms=60_000)
+    moments = iter([instance.started_at + 59_999])
+    monkeypatch.setattr(instances, "now_ms", lambda: next(moments, instance.started_at + 60_001))
+    stopping = instances.ask_to_stop(database, instance.id, "me")
+    assert (stopping.current.status, stopping.stop_author) == (Status.KILLING, "me")
+
+
+def test_log_lines_keep_order_and_are_paged_by_stream(database: Database, job: Job) -> None:
+    instance = run(database, job)
     logs.append_lines(database, instance, 0, [("STDOUT", "a"), ("STDERR", "b"), ("STDOUT", "c")])
     logs.append_lines(database, instance, logs.next_index(database, instance), [("STDOUT", "d")])
     page = logs.read_lines(database, instance, ["STDOUT"], limit=2, skip=1)
@@ -173,47 +155,25 @@ def test_log_lines_keep_their_order_and_can_be_paged_by_stream(database: Databas
     assert logs.count_lines(database, instance, ["STDERR"]) == 1
 
 
-def test_threads_write_side_by_side(database: Database, job: Job) -> None:
+def test_threads_write_concurrently(database: Database, job: Job) -> None:
     def write() -> None:
         for _ in range(25):
-            instances.create_instance(database, job.id, "me")
+            run(database, job)
 
-    threads = [threading.Thread(target=write) for _ in range(4)]
-    for one in threads:
-        one.start()
-    for one in threads:
-        one.join()
-    numbers = [one.number for one in instances.list_instances(database, job.id)]
-    assert numbers == list(range(100, 0, -1))
+    threads: list[Any] = [threading.Thread(target=write) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [one.number for one in instances.list_instances(database, job.id)] == list(range(100, 0, -1))
 
 
-def test_what_was_written_is_there_after_opening_again(tmp_path: Path) -> None:
+def test_data_survives_reopening(tmp_path: Path) -> None:
     first = Database(tmp_path / "again")
-    assert first.is_new
     project = projects.create_project(first, 1, "Kept", "me", groups={"g": "ROLE_PROJECT_EDITOR"})
     first.close()
     second = Database(tmp_path / "again")
-    assert not second.is_new
+    assert (first.is_new, second.is_new) == (True, False)
     assert projects.find_project(second, 1, project.id) == project
     assert projects.groups(second, project.id) == [("g", "ROLE_PROJECT_EDITOR")]
     second.close()
-
-
-def test_a_folder_in_use_is_refused(database: Database) -> None:
-    with pytest.raises(DataFolderError, match="Another emulator"):
-        Database(database.folder)
-
-
-def test_a_folder_of_another_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
-    Database(tmp_path).close()
-    file = sqlite3.connect(tmp_path / "saagie.db")
-    file.execute("PRAGMA user_version = 99")
-    file.close()
-    with pytest.raises(DataFolderError, match="another version"):
-        Database(tmp_path)
-
-
-def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "saagie.db").write_text("this is not a database" * 100)
-    with pytest.raises(DataFolderError, match="no database"):
-        Database(tmp_path)

@@ -1,158 +1,149 @@
-"""SaagieRunJobOperator, run by Airflow against the emulator, deferred and not."""
+"""What SaagieRunJobOperator decides without a request: arguments, deadlines, the meaning of an end, stored records."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+import json
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from airflow_provider_saagie.client import instances
+from airflow_provider_saagie import airflow_compat
+from airflow_provider_saagie.client.instances import JobInstance
+from airflow_provider_saagie.client.session import Session
+from airflow_provider_saagie.client.status import OUTCOMES, Meaning, is_final, outcome_of
+from airflow_provider_saagie.exceptions import SaagieJobFailed, SaagieValidationError
+from airflow_provider_saagie.hooks.saagie import SaagieHook
+from airflow_provider_saagie.operators import run_record, tries
+from airflow_provider_saagie.operators.deadlines import BACKSTOP, earlier_deadline
+from airflow_provider_saagie.operators.ending import raise_unless_good
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
+from airflow_provider_saagie.triggers.events import InstanceEvent
+from tests.support.executed_tasks import StateStore, run_task
 
-if TYPE_CHECKING:
-    from airflow.sdk import DAG
-
-    from airflow_provider_saagie.client.saagie import SaagieClient
-    from tests.emulator_process import EmulatorProcess
-    from tests.unit.operators.conftest import TaskResult
-
-QUICK = "print('hello from the job')"
-LONG = "import time\nprint('started', flush=True)\ntime.sleep(60)"
-FAILS = "import sys\nprint('out')\nprint('what went wrong', file=sys.stderr)\nsys.exit(3)"
-
-RunDag = Callable[["DAG"], dict[str, "TaskResult"]]
-pytestmark = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in the worker"])
+ID = "00000000-0000-4000-8000-000000000000"
+JOB = {"job_id": ID}
 
 
-@pytest.fixture
-def run_task(run_dag: RunDag, new_dag: Callable[[], DAG]) -> Callable[..., TaskResult]:
-    """A function that runs one run operator, and tells how it ended."""
-
-    def run(**given: Any) -> TaskResult:
-        dag = new_dag()
-        with dag:
-            SaagieRunJobOperator(task_id="run", poll_interval=1, **given)
-        return run_dag(dag)["run"]
-
-    return run
-
-
-def test_a_good_run_returns_the_instance_and_tells_where_it_is(
-    run_task: Any, make_job: Any, client: SaagieClient, deferrable: bool, capfd: pytest.CaptureFixture[str]
-) -> None:
-    job_id = make_job(QUICK)
-    result = run_task(job_id=job_id, deferrable=deferrable)
-    assert result.state == "success"
-    instance = client.session.run(instances.list_instances(job_id, limit=5))[0]
-    xcoms = result.xcoms
-    assert xcoms["return_value"] == instance.id
-    assert (xcoms["job_id"], xcoms["instance_status"]) == (job_id, "SUCCEEDED")
-    assert xcoms["instance_url"].endswith(f"/job/{job_id}/instances/{instance.id}")
-    assert xcoms["_link_SaagieLink"] == xcoms["instance_url"]
-    assert "hello from the job" in "".join(capfd.readouterr())
-
-
-def test_a_platforms_admin_sees_who_ran_what(
-    run_task: Any, make_job: Any, emulator: EmulatorProcess, deferrable: bool
-) -> None:
-    job_id = make_job(QUICK)
-    run_task(job_id=job_id, deferrable=deferrable)
-    run = next(row for row in reversed(emulator.requests()) if row["operation"] == "runJob")
-    assert run["variables"] == {"jobId": job_id}
-    for part in ("airflow-provider-saagie/", "dag=dag_", "run=manual__", "task=run", "try=1"):
-        assert part in run["user_agent"]
+def test_wrong_argument_is_refused_before_a_request() -> None:
+    """A mistake must not leave an instance behind; how the task would wait makes no difference."""
+    rows: list[tuple[dict[str, Any], str]] = [
+        ({}, "it gives none of them"),
+        ({"job_id": "x"}, "UUID"),
+        ({"job_id": "None"}, "`job_id` is 'None': its template found nothing"),
+        ({"job_alias": "x", "project_id": "None"}, "`project_id` is 'None': its template found nothing"),
+        ({"job_name": "x"}, "project_name"),
+        ({"job_alias": "x"}, "project_id"),
+        ({"job_id": "a", "job_name": "b", "project_name": "c"}, "job_id, and job_name"),
+        ({**JOB, "timeout": timedelta(seconds=-30)}, "`timeout` is"),
+        ({**JOB, "timeout": "30"}, "`timeout` is"),
+        ({**JOB, "timeout": float("nan")}, "`timeout` is"),
+        ({**JOB, "timeout": -1}, "`timeout` is"),
+        ({**JOB, "poll_interval": None}, "`poll_interval` is"),
+        ({**JOB, "poll_interval": timedelta(0)}, "`poll_interval` is"),
+        ({**JOB, "on_timeout": "wait"}, "`on_timeout` is 'wait'"),
+        ({**JOB, "if_running": "perhaps"}, "`if_running` is 'perhaps'"),
+        ({**JOB, "on_lost_submit": "perhaps"}, "`on_lost_submit` is 'perhaps'"),
+        ({**JOB, "stop_timeout": "perhaps"}, "`stop_timeout` is 'perhaps'"),
+        ({**JOB, "skip_on": "KILLED"}, "`skip_on` is"),
+        ({**JOB, "skip_on": 5}, "`skip_on` is"),
+        (
+            {**JOB, "skip_on": ["KILLED", "evicted"]},
+            "`skip_on` holds 'evicted': statuses and reasons",
+        ),
+        ({**JOB, "skip_on": [None]}, "`skip_on` holds None"),
+    ]
+    for given, expected in rows:
+        for deferrable in (True, False):
+            error = run_task(SaagieRunJobOperator(task_id="run", deferrable=deferrable, **given)).error
+            assert isinstance(error, SaagieValidationError), (given, error)
+            assert expected in str(error), (given, error)
 
 
-def test_the_outputs_of_the_job_are_an_xcom(run_task: Any, make_job: Any, deferrable: bool) -> None:
-    job_id = make_job("import os\nopen(os.environ['SAAGIE_OUTPUT_VARS_PATH'], 'w').write('rows=42\\n')")
-    assert run_task(job_id=job_id, deferrable=deferrable).xcoms["outputs"] == {"rows": "42"}
+def test_earlier_limit_counts_from_the_start_of_the_try() -> None:
+    start = datetime(2026, 6, 1, tzinfo=UTC)
+    context: Any = {"ti": SimpleNamespace(start_date=start)}
+    minute = timedelta(minutes=1)
+    for timeout, execution_timeout, kind, allowed in [
+        (30, minute, "timeout", 30),
+        (timedelta(minutes=2), minute, "execution_timeout", 60),
+        (None, minute, "execution_timeout", 60),
+        (30, None, "timeout", 30),
+    ]:
+        found = earlier_deadline(context, timeout=timeout, execution_timeout=execution_timeout)
+        assert found, (timeout, execution_timeout)
+        assert (found.kind, found.allowed, found.at) == (kind, allowed, start.timestamp() + allowed)
+        assert found.backstop == 1 + BACKSTOP, "it has passed: Airflow ends the deferral soon"
+    assert earlier_deadline(context, timeout=None, execution_timeout=None) is None
 
 
-def test_a_failed_job_fails_the_task_with_its_last_words(
-    run_task: Any, make_job: Any, deferrable: bool, capfd: pytest.CaptureFixture[str]
-) -> None:
-    result = run_task(job_id=make_job(FAILS), deferrable=deferrable)
-    assert (result.state, result.xcoms["instance_status"]) == ("failed", "FAILED")
-    shown = "".join(capfd.readouterr())
-    for part in ("SaagieJobFailed", "FAILED", "exit code 3", "what went wrong", "/instances/"):
-        assert part in shown
+def test_duration_is_left_out_if_times_are_unusable() -> None:
+    at = "2026-11-26T08:00:00"
+    with Session(SaagieHook().settings) as session:
+        for start, end, expected in [
+            (f"{at}Z", "2026-11-26T08:00:05Z", ", after 5.0 s."),
+            (f"{at}Z", at, "FAILED."),
+            (f"{at}Z", None, "FAILED."),
+            (None, None, "FAILED."),
+            ("yesterday", f"{at}Z", "FAILED."),
+        ]:
+            event = InstanceEvent(
+                status="error", instance_id=ID, message="", instance_status="FAILED", start_time=start, end_time=end
+            )
+            with pytest.raises(SaagieJobFailed) as raised:
+                raise_unless_good(event, session=session, url="https://saagie", retry_killed=False, skip_on=())
+            assert str(raised.value).splitlines()[0].endswith(expected), (start, end)
 
 
-def test_a_job_is_found_by_name_and_by_alias(
-    run_task: Any, make_job: Any, client: SaagieClient, deferrable: bool
-) -> None:
-    job = client.jobs.get_info(make_job(QUICK))["job"]
-    by_name = run_task(job_name=job["name"], project_name="Demo", deferrable=deferrable)
-    project_id = client.get_project_id("Demo")
-    by_alias = run_task(job_alias=job["alias"], project_id=project_id, deferrable=deferrable)
-    assert by_name.xcoms["job_id"] == by_alias.xcoms["job_id"] == job["id"]
+def instance(status: str, reason: str | None = None) -> JobInstance:
+    return JobInstance(id="i", number=1, job_id="j", status=status, reason=reason)
 
 
-def test_without_waiting_the_task_ends_at_once(run_task: Any, make_job: Any, client: Any, deferrable: bool) -> None:
-    result = run_task(job_id=make_job(LONG), wait_for_completion=False, deferrable=deferrable)
-    assert result.state == "success"
-    instance_id = result.xcoms["return_value"]
-    assert client.session.run(instances.read_instance(instance_id)).end_time is None
-    client.jobs.stop(instance_id)
+def test_outcome_depends_on_reason_and_parameters() -> None:
+    for status, reason in OUTCOMES:
+        outcome, good = outcome_of(instance(status, reason)), status == "SUCCEEDED"
+        assert outcome_of(instance(status, "NEW")) == outcome_of(instance(status)), "an unknown reason counts as none"
+        for skip_on, applies in (([status], True), ([reason or "NEW"], bool(reason)), (["OTHER"], False)):
+            found = outcome_of(instance(status, reason), skip_on=skip_on)
+            meaning = Meaning.SKIP if applies and not good else outcome.meaning
+            assert (found.meaning, found.error) == (meaning, outcome.error), (status, reason, skip_on)
+        for change in ({"retry_killed": True}, {"stopped_by_us": True}):
+            meaning = Meaning.RETRY if status == "KILLED" else outcome.meaning
+            assert outcome_of(instance(status, reason), **change).meaning is meaning, (status, reason, change)
+    assert outcome_of(instance("FAILED", "NEW"), skip_on=["NEW"]).meaning is Meaning.SKIP
+    assert outcome_of(instance("KILLED")).meaning is Meaning.FAIL
+    assert not is_final("PAUSED"), "a status that the schema does not know"
 
 
-class KilledAtOnce(SaagieRunJobOperator):
-    """Its user marks it failed while `runJob` is under way: Airflow calls `on_kill`, and `execute` goes on."""
-
-    def execute(self, context: Any) -> str:
-        threading.Timer(0.7, self.on_kill).start()
-        return super().execute(context)
-
-
-def test_a_kill_while_the_job_is_being_started_stops_it(
-    run_dag: RunDag, new_dag: Any, make_job: Any, client: Any, emulator: EmulatorProcess, deferrable: bool
-) -> None:
-    job_id = make_job(LONG)
-    emulator.fault("delay", "runJob", seconds=2)
-    with new_dag() as dag:
-        KilledAtOnce(task_id="run", job_id=job_id, deferrable=deferrable, poll_interval=1)
-    assert run_dag(dag)["run"].state == "failed"
-    (instance,) = client.session.run(instances.list_instances(job_id, limit=5))
-    assert instance.status == "KILLED"
+def test_record_of_another_release_is_read() -> None:
+    known = json.loads('{"job_id": "j", "project_id": "p", "instance_id": "i", "owned": true, "of_a_later": 1}')
+    context: Any = {"task_state_store": StateStore(saagie_run=known)}
+    found = run_record.load(context)
+    assert found
+    assert (found.instance_id, found.owned, found.tried_by.clear_number) == ("i", True, 0)
 
 
-class DrainedOnce(SaagieRunJobOperator):
-    """Its worker is drained while `runJob` is under way; the retry is left in peace."""
+def test_retry_recalls_what_a_clear_forgets() -> None:
+    store = StateStore()
 
-    def execute(self, context: Any) -> str:
-        if context["ti"].try_number == 1:
-            threading.Timer(0.7, self.on_kill).start()
-        return super().execute(context)
+    def context(max_tries: int, **more: Any) -> Any:
+        return {"ti": SimpleNamespace(max_tries=max_tries), **more}
 
-
-@pytest.mark.parametrize("waits", [True, False], ids=["waits", "does not wait"])
-def test_a_drain_while_the_job_is_being_started_is_retried(
-    run_dag: RunDag, new_dag: Any, make_job: Any, client: Any, emulator: EmulatorProcess, deferrable: bool, waits: bool
-) -> None:
-    job_id = make_job("import time\ntime.sleep(4)")
-    emulator.fault("delay", "runJob", seconds=2)
-    with new_dag() as dag:
-        DrainedOnce(
-            task_id="run", job_id=job_id, deferrable=deferrable, wait_for_completion=waits, poll_interval=1, retries=1,
-            retry_delay=timedelta(0),
-        )  # fmt: skip
-    result = run_dag(dag)["run"]
-    assert result.state == "success"
-    second, first = client.session.run(instances.list_instances(job_id, limit=5))
-    assert first.status == "KILLED"
-    assert result.xcoms["return_value"] == second.id
-    if not waits:
-        client.jobs.stop(second.id)
+    first, cleared = context(1, task_state_store=store), context(3, task_state_store=store)
+    tries.remember(first, "key", {"job_id": "one", "version": 2})
+    assert tries.recall(first, "key") == {"job_id": "one", "version": 2}
+    assert tries.recall(cleared, "key") is None
+    assert tries.recall(first, "another") is None
+    tries.forget(first, "key")
+    assert tries.recall(first, "key") is None
+    without_store = context(1)  # before Airflow 3.3
+    tries.remember(without_store, "key", {"job_id": "one"})
+    tries.forget(without_store, "key")
+    assert tries.recall(without_store, "key") is None
 
 
-def test_outputs_that_cannot_be_read_do_not_undo_a_good_end(
-    run_task: Any, make_job: Any, emulator: EmulatorProcess, deferrable: bool, capfd: Any
-) -> None:
-    """A failed task would be retried, and run the job again, though it has done its work."""
-    job_id = make_job(QUICK)
-    emulator.fault("error", "watchedInstance", times=0)
-    assert run_task(job_id=job_id, deferrable=deferrable).state == "success"
-    assert "outputs could not be read" in "".join(capfd.readouterr())
+def test_event_of_another_try_is_recognized() -> None:
+    """Airflow 3.0 resumes a retry with the event that the earlier try waited for."""
+    context: Any = {"ti": SimpleNamespace(try_number=2)}
+    assert [airflow_compat.is_another_try(context, number) for number in (1, 2, None)] == [True, False, False]

@@ -1,116 +1,87 @@
-"""SaagieJobInstanceSensor, run by Airflow against the emulator, deferred and not."""
+"""The sensor's decisions about the event of its trigger: what ends the task, and how."""
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+import re
+from datetime import timedelta
+from typing import Any
 
-import pytest
+from airflow.sdk.exceptions import AirflowFailException, AirflowSensorTimeout, AirflowSkipException, AirflowTaskTimeout
 
-from airflow_provider_saagie.client import instances
+from airflow_provider_saagie import exceptions as errors
 from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
+from airflow_provider_saagie.triggers.events import InstanceEvent
+from tests.support.executed_tasks import TaskRun
 
-if TYPE_CHECKING:
-    from airflow.sdk import DAG
-
-    from airflow_provider_saagie.client.saagie import SaagieClient
-    from tests.emulator_process import EmulatorProcess
-    from tests.unit.operators.conftest import TaskResult
-
-SLOW = "import time\ntime.sleep(1.5)"
-LONG = "import time\ntime.sleep(60)"
-NOBODY = "00000000-0000-4000-8000-000000000000"
-
-pytestmark = pytest.mark.parametrize("deferrable", [True, False], ids=["deferred", "in the worker"])
+ID, JOB, PROJECT = (f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2, 3))
+URL = f"http://127.0.0.1:1/projects/platform/1/project/{PROJECT}/job/{JOB}/instances/{ID}"
 
 
-@pytest.fixture
-def sense(run_dag: Any, new_dag: Callable[[], DAG]) -> Callable[..., TaskResult]:
-    """A function that runs one sensor, and tells how it ended."""
-
-    def run(**given: Any) -> TaskResult:
-        dag = new_dag()
-        with dag:
-            SaagieJobInstanceSensor(task_id="wait", **{"poke_interval": 0.5, **given})
-        return run_dag(dag)["wait"]
-
-    return run
+def event(status: str = "error", message: str = "It happened.", **fields: Any) -> dict[str, Any]:
+    return InstanceEvent(status, ID, message, JOB, PROJECT, number=7, **fields).as_event()
 
 
-def test_an_instance_is_waited_for(sense: Any, make_job: Any, client: SaagieClient, deferrable: bool) -> None:
-    instance_id = client.jobs.run(make_job(SLOW))["runJob"]["id"]
-    result = sense(instance_id=instance_id, deferrable=deferrable)
-    assert (result.state, result.xcoms["return_value"]) == ("success", instance_id)
-    assert result.xcoms["instance_status"] == "SUCCEEDED"
-    assert result.xcoms["_link_SaagieLink"].endswith(instance_id)
+def complete(payload: dict[str, Any], **options: Any) -> TaskRun:
+    """Resume a deferred sensor, two minutes after its try began."""
+    sensor = SaagieJobInstanceSensor(task_id="wait", instance_id=ID, deferrable=True, **options)
+    return TaskRun(sensor, age=120).resume_at("execute_complete", event=payload)
 
 
-def test_the_latest_instance_of_a_job_is_waited_for(sense: Any, make_job: Any, client: Any, deferrable: bool) -> None:
-    job_id = make_job(SLOW)
-    client.jobs.run(job_id)
-    latest = client.jobs.run(job_id)["runJob"]["id"]
-    assert sense(job_id=job_id, deferrable=deferrable).xcoms["return_value"] == latest
+def test_target_status_succeeds() -> None:
+    for target, status in [("SUCCEEDED", "success"), ("KILLED", "error"), ("UNKNOWN", "error")]:
+        run = complete(event(status, instance_status=target), target_statuses=["SKIPPED", target])
+        assert (run.error, run.result, run.xcoms) == (None, ID, {"instance_status": target}), target
 
 
-def test_an_instance_that_is_not_there_yet_is_waited_for(
-    sense: Any, make_job: Any, client: SaagieClient, deferrable: bool
-) -> None:
-    job_id = make_job("print(1)")
-    client.jobs.run(job_id)  # before the DAG run: does not count
-    thread = threading.Timer(2, client.jobs.run, [job_id])
-    thread.start()
-    result = sense(job_id=job_id, newer_than_run=True, deferrable=deferrable)
-    thread.join()
-    newest = client.session.run(instances.list_instances(job_id, limit=1))[0]
-    assert (result.state, result.xcoms["return_value"], newest.number) == ("success", newest.id, 2)
+FAILED = {"instance_status": "FAILED", "reason": "GENERIC_ERROR", "details": "no input"}
+FAILURES: list[tuple[dict[str, Any], type[Exception] | None, str]] = [
+    (
+        event(**FAILED),
+        errors.SaagieJobFailed,
+        f"Saagie's instance 7 ended as FAILED (GENERIC_ERROR: no input), not as SUCCEEDED or QUEUED.\n{URL}",
+    ),
+    (
+        event(instance_status="KILLED", stopped_by="airflow"),
+        errors.SaagieInstanceKilled,
+        f"Saagie's instance 7 ended as KILLED, stopped by airflow, not as SUCCEEDED or QUEUED.\n{URL}",
+    ),
+    (
+        event(instance_status="UNKNOWN"),
+        errors.SaagieInfrastructureError,
+        f"Saagie's instance 7 ended as UNKNOWN, not as SUCCEEDED or QUEUED.\n{URL}",
+    ),
+    (event(error_kind="gone"), errors.SaagieInstanceGone, "It happened."),
+    (event(error_kind="api"), errors.SaagieError, "It happened."),
+]
 
 
-def test_a_status_on_the_way_can_be_waited_for(sense: Any, make_job: Any, client: Any, deferrable: bool) -> None:
-    instance_id = client.jobs.run(make_job(LONG))["runJob"]["id"]
-    result = sense(instance_id=instance_id, target_statuses=["RUNNING"], deferrable=deferrable)
-    assert (result.state, result.xcoms["instance_status"]) == ("success", "RUNNING")
-    client.jobs.stop(instance_id)
+def test_other_end_fails_for_good_or_skips() -> None:
+    for payload, cause, message in FAILURES:
+        given = {"target_statuses": ["SUCCEEDED", "QUEUED"]}
+        run = complete(payload, **given)
+        assert (type(run.error), type(run.error and run.error.__cause__)) == (AirflowFailException, cause), message
+        assert str(run.error) == message
+        assert run.xcoms.get("instance_status") == payload["instance_status"], message
+        for option in ("soft_fail", "never_fail"):
+            skipped = complete(payload, **given, **{option: True}).error
+            assert (type(skipped), str(skipped)) == (AirflowSkipException, message), option
 
 
-@pytest.mark.parametrize(("soft_fail", "state"), [(False, "failed"), (True, "skipped")])
-def test_another_end_fails_or_skips(
-    sense: Any, make_job: Any, client: SaagieClient, deferrable: bool, soft_fail: bool, state: str, capfd: Any
-) -> None:
-    instance_id = client.jobs.run(make_job(f"{SLOW}\nraise SystemExit(4)"))["runJob"]["id"]
-    result = sense(instance_id=instance_id, deferrable=deferrable, soft_fail=soft_fail)
-    assert (result.state, result.xcoms["instance_status"]) == (state, "FAILED")
-    assert "exit code 4" in "".join(capfd.readouterr())
+def test_refused_login_is_retried_and_only_never_fail_skips() -> None:
+    refused = event(error_kind="auth")
+    assert type(complete(refused).error) is errors.SaagieAuthError
+    assert type(complete(refused, soft_fail=True).error) is errors.SaagieAuthError
+    assert type(complete(refused, never_fail=True).error) is AirflowSkipException
 
 
-@pytest.mark.parametrize(("soft_fail", "state"), [(False, "failed"), (True, "skipped")])
-def test_the_timeout_fails_or_skips_and_stops_nothing(
-    sense: Any, make_job: Any, client: SaagieClient, deferrable: bool, soft_fail: bool, state: str
-) -> None:
-    instance_id = client.jobs.run(make_job(LONG))["runJob"]["id"]
-    assert sense(instance_id=instance_id, deferrable=deferrable, soft_fail=soft_fail, timeout=1).state == state
-    time.sleep(0.2)
-    assert client.session.run(instances.read_instance(instance_id)).status == "RUNNING"
-    client.jobs.stop(instance_id)
-
-
-@pytest.mark.parametrize(
-    ("given", "said"),
-    [
-        ({"instance_id": NOBODY}, NOBODY),
-        ({"instance_id": "x"}, "`instance_id` is 'x': it should be a UUID"),
-        ({"instance_id": "{{ ti.xcom_pull(task_ids='nobody') }}"}, "its template found nothing"),
-        ({}, "it gives none of them"),
-        ({"instance_id": NOBODY, "target_statuses": ["DONE"]}, "DONE"),
-        ({"instance_id": NOBODY, "target_statuses": [None]}, "`target_statuses` is None: it should be one of"),
-        ({"instance_id": NOBODY, "target_statuses": 5}, "`target_statuses` is 5: it should be a list"),
-        ({"instance_id": NOBODY, "target_statuses": []}, "target_statuses"),
-    ],
-    ids=str,
-)
-def test_bad_input_says_what_is_wrong(
-    sense: Any, emulator: EmulatorProcess, deferrable: bool, given: dict[str, Any], said: str, capfd: Any
-) -> None:
-    assert sense(deferrable=deferrable, **given).state == "failed"
-    assert said in "".join(capfd.readouterr())
+def test_timeout_names_earlier_deadline() -> None:
+    for deadlines, kind, error in [
+        ({"timeout": 100}, "timeout", AirflowSensorTimeout),
+        ({"timeout": 500, "execution_timeout": timedelta(seconds=100)}, "execution_timeout", AirflowTaskTimeout),
+    ]:
+        late = event("timeout", deadline_kind=kind, instance_status="RUNNING")
+        run = complete(late, **deadlines)
+        assert type(run.error) is error, kind
+        pattern = rf"It happened\. The {kind} of 100 s passed: the try began 1[2-9]\d s ago\."
+        assert re.fullmatch(pattern, str(run.error))
+        assert type(complete(late, soft_fail=True, **deadlines).error) is AirflowSkipException, kind

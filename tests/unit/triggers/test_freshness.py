@@ -1,8 +1,4 @@
-"""How soon an end is seen, and what thousands of waiters cost, in a loop where only waiting takes time.
-
-So the figures are the schedule's own, the same on any machine; what the work costs in real time is measured in
-benchmarks/.
-"""
+"""How soon ends are seen and what thousands of waiters cost; `benchmarks/` measures the same in real time."""
 
 from __future__ import annotations
 
@@ -10,189 +6,156 @@ import asyncio
 import random
 import statistics
 import tracemalloc
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from aiohttp import web
 
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.waiter import Ended, StillOnItsWay
-from tests.unit.triggers.scene import HOUR, Scene, Waiting, all_leave
-from tests.unit.triggers.skipping_loop import TimelessLoop
-from tests.unit.triggers.small_saagie import instance, row
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.support.fake_saagie import FakeSaagie, instance, row
+from tests.support.watcher_scenario import HOUR, Scenario, Waiting, cancel_all
 
 MANY = [1_000, pytest.param(10_000, marks=pytest.mark.long)]
 KIB = 1024
 
 
-def number_of(instance_id: str) -> int:
+def number_from(instance_id: str) -> int:
     return int(instance_id.replace("-", ""), 16)
 
 
-def now() -> float:
-    return asyncio.get_running_loop().time()
-
-
 @pytest.mark.parametrize("many", MANY)
-def test_an_end_is_told_within_the_interval_also_where_many_wait(play: Callable[..., None], many: int) -> None:
-    interval, told = 5.0, many // 5
+async def test_ends_are_seen_within_the_interval(scenario: Scenario, saagie: FakeSaagie, many: int) -> None:
+    interval = 5.0
     chance = random.Random(8)
-    ends = {number: chance.uniform(20, 50) for number in range(1, told + 1)}
+    ends = {number: chance.uniform(20, 50) for number in range(1, many // 5 + 1)}
+    saagie.latency = 0.02
+    saagie.get_instance = lambda id_, at: row(
+        "SUCCEEDED" if ends.get(number_from(id_), HOUR) <= at else "RUNNING", age=HOUR
+    )
 
-    async def scene(s: Scene) -> None:
-        s.saagie.latency = 0.02
-        s.saagie.tell = lambda id_, at: row(
-            "SUCCEEDED" if ends.get(number_of(id_), HOUR) <= at else "RUNNING", age=HOUR
-        )
-        delays: list[float] = []
+    async def delay(number: int) -> float:
+        assert isinstance(await scenario.wait(number, poll_interval=interval).verdict(), Ended)
+        return saagie.now() - ends[number]
 
-        async def hears(number: int) -> None:
-            one = s.wait_for(number, poll_interval=interval)
-            assert isinstance(await one.verdict(), Ended)
-            delays.append(s.saagie.now() - ends[number])
-
-        await asyncio.sleep(0.37)
-        others = [s.wait_for(number, poll_interval=interval) for number in range(told + 1, many + 1)]
-        await asyncio.gather(*(hears(number) for number in ends))
-        await all_leave(others)
-        assert min(delays) >= 0
-        assert statistics.median(delays) < interval / 2 + 0.2
-        assert statistics.quantiles(delays, n=100)[98] < interval + 0.5
-
-    play(scene, debug=False, loop=TimelessLoop)
+    await asyncio.sleep(0.37)
+    others = scenario.wait_many(len(ends) + 1, many, poll_interval=interval)
+    delays = await asyncio.gather(*(delay(number) for number in ends))
+    await cancel_all(others)
+    assert min(delays) >= 0
+    assert statistics.median(delays) < interval / 2 + 0.2
+    assert statistics.quantiles(delays, n=100)[98] < interval + 0.5
 
 
-@pytest.mark.parametrize(("many", "latency"), [(0, 0.02), (4_000, 0.3)])
-def test_a_short_job_is_seen_to_end_within_two_seconds(play: Callable[..., None], many: int, latency: float) -> None:
-    """Also where a round of all others takes three."""
+@pytest.mark.parametrize(("others", "latency"), [(1, 0.02), (4_000, 0.3)])
+async def test_end_of_a_short_job_is_seen_in_two_seconds(
+    scenario: Scenario, saagie: FakeSaagie, others: int, latency: float
+) -> None:
+    """Even if a round of all others takes three."""
     starts = {number: 10 + 1.7 * number for number in range(1, 13)}
 
-    def tell(instance_id: str, at: float) -> dict[str, Any]:
-        age = at - starts.get(number_of(instance_id), -HOUR)
+    def get_instance(instance_id: str, at: float) -> dict[str, Any]:
+        age = at - starts.get(number_from(instance_id), -HOUR)
         return row("SUCCEEDED" if 5 <= age < HOUR else "RUNNING", age=age)
 
-    async def scene(s: Scene) -> None:
-        s.saagie.latency = latency
-        s.saagie.tell = tell
-        others = [s.wait_for(100 + number) for number in range(many)]
-        delays: list[float] = []
+    saagie.latency = latency
+    saagie.get_instance = get_instance
+    waiting = scenario.wait_many(100, 100 + others)
 
-        async def hears(number: int) -> None:
-            await asyncio.sleep(starts[number] - s.saagie.now())
-            assert isinstance(await s.wait_for(number).verdict(), Ended)
-            delays.append(s.saagie.now() - starts[number] - 5)
+    async def delay(number: int) -> float:
+        await asyncio.sleep(starts[number] - saagie.now())
+        assert isinstance(await scenario.wait(number).verdict(), Ended)
+        return saagie.now() - starts[number] - 5
 
-        await asyncio.gather(*(hears(number) for number in starts))
-        if others:
-            await all_leave(others)
-        assert 0 <= min(delays) <= max(delays) < 2
-
-    play(scene, debug=False, loop=TimelessLoop)
+    delays = await asyncio.gather(*(delay(number) for number in starts))
+    await cancel_all(waiting)
+    assert 0 <= min(delays) <= max(delays) < 2
 
 
-def test_where_there_is_more_to_ask_than_time_nobody_is_forgotten(play: Callable[..., None]) -> None:
-    """Old waiters get their turn though young ones alone would fill the time."""
-
-    async def scene(s: Scene) -> None:
-        s.saagie.latency = 1.0  # 400 looks a second
-        s.saagie.tell = lambda id_, at: row("RUNNING", age=HOUR if number_of(id_) > 1_000 else at)
-        waiting = [s.wait_for(number, poll_interval=5) for number in range(1, 2_001)]
-        await asyncio.sleep(60)
-        last: dict[str, float] = {}
-        gaps: list[float] = []
-        for asked in s.saagie.looks:
-            for one in asked.ids:
-                gaps.append(asked.at - last.get(one, 0.0))
-                last[one] = asked.at
-        assert len(last) == 2_000
-        assert max(gaps) < 12
-        await all_leave(waiting)
-
-    play(scene, debug=False, loop=TimelessLoop)
+async def test_overload_starves_no_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:
+    """Old instances have their turn though the young ones alone would fill the time."""
+    saagie.latency = 1.0  # 400 polls a second
+    saagie.get_instance = lambda id_, at: row("RUNNING", age=HOUR if number_from(id_) > 1_000 else at)
+    waiting = scenario.wait_many(1, 2_000, poll_interval=5)
+    await asyncio.sleep(60)
+    last: dict[str, float] = {}
+    gaps: list[float] = []
+    for poll in saagie.polls:
+        for id_ in poll.ids:
+            gaps.append(poll.at - last.get(id_, 0.0))
+            last[id_] = poll.at
+    assert (len(last), max(gaps) < 12) == (2_000, True)
+    await cancel_all(waiting)
 
 
-def test_a_deadline_does_not_wait_for_the_end_of_a_long_round(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.latency = 1.0  # a round takes ten seconds
-        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
-        others = [s.wait_for(100 + number) for number in range(4_000)]
-        one = s.wait_for(1, deadline=35)
-        assert await one.verdict() == StillOnItsWay(was_read=True)
-        assert s.saagie.now() < 35 + watcher.LAST_LOOK
-        await all_leave(others)
+@pytest.mark.parametrize(("others", "largest_batch"), [(4_000, 100), (400, 9)])
+async def test_deadline_is_kept_during_a_long_round(
+    scenario: Scenario, saagie: FakeSaagie, others: int, largest_batch: int
+) -> None:
+    saagie.latency = 1.0  # a round takes ten seconds and more
+    saagie.intercept = lambda request: web.Response(status=413) if len(request.ids) > largest_batch else None
+    waiting = scenario.wait_many(100, 99 + others)
+    assert await scenario.wait(1, deadline=35).verdict() == StillOnItsWay(was_read=True)
+    assert saagie.now() < 35 + watcher.LAST_LOOK
+    await cancel_all(waiting)
 
-    play(scene, debug=False, loop=TimelessLoop)
 
+async def test_logs_and_deadlines_cost_neither_tasks_nor_requests(scenario: Scenario, saagie: FakeSaagie) -> None:
+    many = 1_000
+    saagie.get_log = lambda _, at: [("STDOUT", "a line")] * int(at)
 
-def test_logs_and_deadlines_of_many_take_no_task_and_no_request_of_their_own(play: Callable[..., None]) -> None:
-    streaming, many = 60, 1_000
-
-    async def requests(s: Scene, *, waiting: list[Waiting]) -> tuple[int, int]:
-        """Count the requests of two minutes, about statuses and about logs."""
+    async def count_polls(waiting: list[Waiting]) -> tuple[int, int]:
+        """Return the requests of two minutes, for statuses and for logs."""
         await asyncio.sleep(20)
-        # Two tasks of the watcher, those of the server, and Airflow's own one per trigger.
+        # Two tasks of the watcher, those of the server, and Airflow's task for each trigger.
         assert len(asyncio.all_tasks()) - len(waiting) < 15
-        s.saagie.asked.clear()
+        saagie.requests.clear()
         await asyncio.sleep(120)
-        looks = len(s.saagie.looks)
-        logs = [asked for asked in s.saagie.asked if asked.operation == "watchLogs"]
-        assert {one for asked in logs for one in asked.ids} == {
-            one.waiter.instance_id for one in waiting if one.waiter.stream_logs
-        }
-        await all_leave(waiting)
+        streaming = {one.waiter.instance_id for one in waiting if one.waiter.stream_logs}
+        assert {id_ for poll in saagie.log_polls for id_ in poll.ids} == streaming
+        counts = len(saagie.polls), len(saagie.log_polls)
+        await cancel_all(waiting)
         await asyncio.sleep(0.1)
-        return looks, len(logs)
+        return counts
 
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
-        s.saagie.log_of = lambda _, at: [("STDOUT", "a line")] * int(at)
-        plain, none = await requests(s, waiting=[s.wait_for(n) for n in range(1, many + 1)])
-        assert (none, 115 <= plain <= 130) == (0, True)  # ten each ten seconds
-        dressed = [
-            s.wait_for(n, deadline=HOUR, stream_logs=n <= streaming, log_limit=1_000_000) for n in range(1, many + 1)
-        ]
-        looks, logs = await requests(s, waiting=dressed)
-        assert abs(looks - plain) <= 10
-        assert logs <= 2 * 13  # fifty logs a request
-
-    play(scene, debug=False, loop=TimelessLoop)
+    plain, none = await count_polls(scenario.wait_many(1, many))
+    assert (none, 115 <= plain <= 130) == (0, True)  # ten each ten seconds
+    polls, log_polls = await count_polls(
+        [scenario.wait(n, deadline=HOUR, stream_logs=n <= 60, log_limit=1_000_000) for n in range(1, many + 1)]
+    )
+    assert abs(polls - plain) <= 10
+    assert log_polls <= 2 * 13  # fifty logs a request
 
 
 @pytest.mark.parametrize("many", MANY)
-def test_a_waiter_takes_less_than_three_kib(play: Callable[..., None], many: int) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
-        first = s.wait_for(10**6, poll_interval=600)
-        await asyncio.sleep(5)
-        ids = [instance(number) for number in range(1, many + 1)]  # as the trigger has them
-        s.saagie.asked.clear()
-        tracemalloc.start()
-        try:
-            before, _ = tracemalloc.get_traced_memory()
-            ours = [
-                asyncio.create_task(
-                    watcher.wait(
-                        s.conn_id,
-                        watcher.Waiter(instance_id=one, log=first.log, poll_interval=600, stream_logs=True),
-                        deadline=2e9,
-                    )
+async def test_waiter_takes_less_than_three_kib(scenario: Scenario, saagie: FakeSaagie, many: int) -> None:
+    first = scenario.wait(10**6, poll_interval=600)
+    await asyncio.sleep(5)
+    ids = [instance(number) for number in range(1, many + 1)]  # the trigger has them anyway
+    saagie.requests.clear()
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tasks = [
+            asyncio.create_task(
+                watcher.wait(
+                    scenario.conn_id,
+                    watcher.Waiter(instance_id=id_, log=first.log, poll_interval=600, stream_logs=True),
+                    deadline=2e9,
                 )
-                for one in ids
-            ]
-            await asyncio.sleep(10)
-            assert sum(len(asked.ids) for asked in s.saagie.looks) >= many
-            s.saagie.asked.clear()
-            after, _ = tracemalloc.get_traced_memory()
-        finally:
-            tracemalloc.stop()
-        each = (after - before) / many  # with its task, which Airflow needs anyway
-        print(f"{many} that wait: {each / KIB:.2f} KiB each")  # noqa: T201 - docs/operations.md quotes it
-        assert each < 3 * KIB
-        for task in ours:
-            task.cancel()
-        await asyncio.wait(set(ours))
-        await first.leave()
-
-    play(scene, debug=False, loop=TimelessLoop)
+            )
+            for id_ in ids
+        ]
+        await asyncio.sleep(10)
+        assert sum(len(poll.ids) for poll in saagie.polls) >= many
+        saagie.requests.clear()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    size = (after - before) / many  # with its task, which Airflow needs anyway
+    print(f"{many} waiters: {size / KIB:.2f} KiB each")  # noqa: T201 - docs/operations.md quotes it
+    assert size < 3 * KIB
+    for task in tasks:
+        task.cancel()
+    await asyncio.wait(tasks)
+    await first.leave()

@@ -1,322 +1,274 @@
-"""Which logs are read, how much at a time, and what becomes of those who wait where that goes wrong."""
+"""Job logs in tasks' logs: which are read, in what portions, and what happens to waiters when that fails."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 
-from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
-from tests.unit.triggers.skipping_loop import TimelessLoop
-from tests.unit.triggers.small_saagie import Asked, RowFails, instance, refusal, row
+from airflow_provider_saagie.triggers.waiter import Ended, StillOnItsWay
+from tests.support.fake_saagie import FakeSaagie, ItemError, Request, ends_at, fails, instance, refusal, row
+from tests.support.recording_logger import BrokenLogger
+from tests.support.watcher_scenario import HOUR, Scenario, all_end, cancel_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-
-def of_logs(s: Scene) -> list[Asked]:
-    return [asked for asked in s.saagie.asked if asked.operation == "watchLogs"]
+LINE = [("STDOUT", "line")]
 
 
-def only_logs(refused: Callable[[Asked], web.Response | None]) -> Callable[[Asked], web.Response | None]:
-    return lambda asked: refused(asked) if asked.operation == "watchLogs" else None
+def only_logs(respond: Callable[[Request], web.Response | None]) -> Callable[[Request], web.Response | None]:
+    return lambda request: respond(request) if request.operation == "watchLogs" else None
 
 
-def test_only_logs_that_are_shown_are_read(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        s.saagie.log_of = lambda *_: [("STDOUT", "line")]
-        shown, silent = s.wait_for(1, stream_logs=True), s.wait_for(2)
-        assert await all_end([shown, silent])
-        assert {one for asked in of_logs(s) for one in asked.ids} == {instance(1)}
-        assert silent.log.lines == []
-
-    play(scene)
+def numbered(count: int) -> list[tuple[str, str]]:
+    return [("STDOUT", str(n)) for n in range(count)]
 
 
-def test_a_log_that_was_shown_up_to_its_limit_is_read_no_more_and_delays_no_end(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        s.saagie.log_of = lambda _, at: [("STDOUT", str(n)) for n in range(int(at))]
-        one = s.wait_for(1, stream_logs=True, log_limit=5)
-        assert await all_end([one])
-        assert s.saagie.now() - s.saagie.looks[-1].at < 1
-        assert all(asked.variables["s0"] < 5 for asked in of_logs(s))
-        assert one.log.lines[:-1] == [f"[job] {n}" for n in range(5)]
-        assert "5 lines of the job's log are shown" in one.log.lines[-1]
-
-    play(scene)
+async def test_logs_come_in_one_request_each_to_its_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.get_instance = ends_at(40)
+    saagie.get_log = lambda id_, at: [("STDOUT", f"{id_} {n}") for n in range(int(at))]
+    silent, *waiting = [scenario.wait(n, stream_logs=n > 0) for n in range(41)]
+    assert await all_end([silent, *waiting])
+    for one in waiting:
+        assert one.log.lines == [f"[job] {one.waiter.instance_id} {n}" for n in range(one.waiter.lines_seen)]
+        assert one.waiter.lines_seen >= 40
+    assert {tuple(sorted(poll.ids)) for poll in saagie.log_polls} == {tuple(instance(n) for n in range(1, 41))}
+    assert silent.log.lines == []
 
 
-def test_of_a_page_that_goes_beyond_the_limit_only_what_is_left_of_it_is_shown(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        s.saagie.log_of = lambda _, at: [("STDOUT", str(n)) for n in range(3 if at < 25 else 20)]
-        one = s.wait_for(1, stream_logs=True, log_limit=5)
-        assert await all_end([one])
-        assert one.log.lines[:-1] == [f"[job] {n}" for n in range(5)]
-        assert "5 lines of the job's log are shown" in one.log.lines[-1]
-
-    play(scene)
-
-
-def test_lines_that_come_with_an_error_are_shown_and_no_word_of_it(play: Callable[..., None]) -> None:
-    def partly(asked: Asked) -> web.Response:
-        lines = ["first", "last"] if asked.at > 60 else ["first"]
-        content = [{"value": line, "stream": "STDOUT"} for line in lines][asked.variables["s0"] :]
-        error = {"message": "out of order", "path": ["l0", "count"]} if content else None
-        return web.json_response({"data": {"l0": {"content": content}}, "errors": [error] if error else []})
-
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        s.saagie.refuse = only_logs(partly)
-        one = s.wait_for(1, stream_logs=True)
-        assert await all_end([one])
-        assert one.log.lines == ["[job] first", "[job] last"]
-
-    play(scene)
+@pytest.mark.parametrize("length", [int, lambda at: 3 if at < 25 else 20], ids=["grows", "jumps"])
+async def test_log_limit_ends_the_reading(
+    scenario: Scenario, saagie: FakeSaagie, length: Callable[[float], int]
+) -> None:
+    saagie.get_instance = ends_at(60)
+    saagie.get_log = lambda _, at: numbered(length(at))
+    one = scenario.wait(1, stream_logs=True, log_limit=5)
+    assert await all_end([one])
+    assert saagie.now() - saagie.polls[-1].at < 1
+    assert all(poll.variables["s0"] < 5 for poll in saagie.log_polls)
+    assert one.log.lines[:-1] == [f"[job] {n}" for n in range(5)]
+    assert "5 lines of the job's log are shown" in one.log.lines[-1]
 
 
-def test_who_leaves_as_its_log_is_to_be_read_disturbs_nobody(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
-        leaves, stays = s.wait_for(1, stream_logs=True), s.wait_for(2)
-        for _ in range(100_000):  # turns of the loop
-            if leaves.waiter.instance:
-                break
-            await asyncio.sleep(0)
-        await leaves.leave()
-        assert await all_end([stays])
-        assert of_logs(s) == []
-
-    play(scene)
+@pytest.mark.parametrize(("waiters", "lines", "limit"), [(1, 2_500, 1_000), (10, 1_200, 500)])
+async def test_long_logs_are_read_in_portions(
+    scenario: Scenario, saagie: FakeSaagie, waiters: int, lines: int, limit: int
+) -> None:
+    saagie.get_instance = ends_at(30)
+    saagie.get_log = lambda *_: numbered(lines)
+    waiting = scenario.wait_many(1, waiters, stream_logs=True)
+    assert await all_end(waiting)
+    assert {poll.variables["limit"] for poll in saagie.log_polls if len(poll.ids) == waiters} == {limit}
+    for one in waiting:
+        assert one.log.lines == [f"[job] {n}" for n in range(lines)]
 
 
-@pytest.mark.parametrize(("many", "lines", "at_a_time"), [(1, 2_500, 1_000), (10, 1_200, 500)])
-def test_long_logs_are_read_in_bites(play: Callable[..., None], many: int, lines: int, at_a_time: int) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
-        s.saagie.log_of = lambda *_: [("STDOUT", str(n)) for n in range(lines)]
-        waiting = [s.wait_for(n, stream_logs=True) for n in range(1, many + 1)]
-        assert await all_end(waiting)
-        assert {asked.variables["limit"] for asked in of_logs(s) if len(asked.ids) == many} == {at_a_time}
-        for one in waiting:
-            assert one.log.lines == [f"[job] {n}" for n in range(lines)]
-
-    play(scene, debug=False, loop=TimelessLoop)
+async def test_pages_shorter_than_requested_lose_no_line(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.longest_page = 3
+    saagie.get_instance = ends_at(30)
+    saagie.get_log = lambda _, at: numbered(10 if at < 30 else 20)
+    one = scenario.wait(1, stream_logs=True)
+    assert await all_end([one])
+    assert one.log.lines == [f"[job] {n}" for n in range(20)]
 
 
-def test_a_platform_that_gives_shorter_pages_than_asked_hides_no_line(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.longest_page = 3
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
-        s.saagie.log_of = lambda _, at: [("STDOUT", str(n)) for n in range(10 if at < 30 else 20)]
-        one = s.wait_for(1, stream_logs=True)
-        assert await all_end([one])
-        assert one.log.lines == [f"[job] {n}" for n in range(20)]
-
-    play(scene)
-
-
-def test_a_log_whose_length_nobody_says_is_read_on_while_its_pages_are_full(play: Callable[..., None]) -> None:
-    def without_count(asked: Asked) -> web.Response:
-        skip, limit = asked.variables["s0"], asked.variables["limit"]
+async def test_log_without_a_count_is_read_while_pages_are_full(scenario: Scenario, saagie: FakeSaagie) -> None:
+    def without_count(request: Request) -> web.Response:
+        skip, limit = request.variables["s0"], request.variables["limit"]
         content = [{"value": str(n), "stream": "STDOUT"} for n in range(2_000)][skip : skip + limit]
         return web.json_response({"data": {"l0": {"count": None, "content": content}}})
 
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 5 else "SUCCEEDED", age=HOUR)
-        s.saagie.refuse = only_logs(without_count)
-        one = s.wait_for(1, stream_logs=True)
-        assert await all_end([one])
-        assert one.log.lines == [f"[job] {n}" for n in range(2_000)]
-        assert [asked.variables["s0"] for asked in of_logs(s)][:3] == [0, 1_000, 2_000]
-
-    play(scene, debug=False, loop=TimelessLoop)
+    saagie.get_instance = ends_at(5)
+    saagie.intercept = only_logs(without_count)
+    one = scenario.wait(1, stream_logs=True)
+    assert await all_end([one])
+    assert one.log.lines == [f"[job] {n}" for n in range(2_000)]
+    assert [poll.variables["s0"] for poll in saagie.log_polls][:3] == [0, 1_000, 2_000]
 
 
-@pytest.mark.parametrize(("asks", "pause", "interval"), [("45", 45, 5), ("3600", 600, 60), ("0", 0.5, 1)])
-def test_logs_are_left_for_as_long_as_saagie_asks_but_ten_minutes_at_most(
-    play: Callable[..., None], asks: str, pause: float, interval: float
+async def test_odd_content_is_shown_and_not_read_again(scenario: Scenario, saagie: FakeSaagie) -> None:
+    """Lines beside an error are shown without it. Lines that can't be read count, since the offset is their number."""
+    contents: dict[str, list[Any]] = {
+        instance(1): [{"value": "first", "stream": "STDOUT"}, {"value": "last", "stream": "STDOUT"}],
+        instance(2): ["junk", None, {"value": "a line", "stream": "STDERR"}],
+    }
+
+    def respond(request: Request) -> web.Response:
+        data, errors = {}, []
+        for n, id_ in enumerate(request.ids):
+            data[f"l{n}"] = {"content": contents[id_][: 1 if request.at < 30 else 3][request.variables[f"s{n}"] :]}
+            errors.append({"message": "out of order", "path": [f"l{n}", "count"]} if data[f"l{n}"]["content"] else None)
+        return web.json_response({"data": data, "errors": [error for error in errors if error]})
+
+    saagie.get_instance = ends_at(60)
+    saagie.intercept = only_logs(respond)
+    waiting = scenario.wait_many(1, 2, stream_logs=True)
+    assert await all_end(waiting)
+    assert waiting[0].log.lines == ["[job] first", "[job] last"]
+    assert waiting[1].log.lines == ["[job] ", "[job] ", "[job stderr] a line"]
+
+
+async def test_waiter_that_leaves_before_its_log_is_read(scenario: Scenario, saagie: FakeSaagie) -> None:
+
+    def get_instance(id_: str, at: float) -> dict[str, Any]:
+        if id_ == instance(1):
+            loop = asyncio.get_running_loop()
+            loop.call_later(0.02, leaves.task.cancel)  # logs are gathered for 0.05 s
+        return row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
+
+    saagie.get_instance = get_instance
+    leaves, stays = scenario.wait(1, stream_logs=True), scenario.wait(2)
+    assert await all_end([stays])
+    assert leaves.task.cancelled()
+    assert leaves.waiter.instance
+    assert saagie.log_polls == []
+
+
+# Failures
+
+
+@pytest.mark.parametrize(("seconds", "pause", "interval"), [(45, 45, 5), (3600, 600, 60), (0, 0.5, 1)])
+async def test_retry_after_is_respected(
+    scenario: Scenario, saagie: FakeSaagie, seconds: int, pause: float, interval: float
 ) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
-        busy = [web.Response(status=429, headers={"Retry-After": asks})]
-        s.saagie.refuse = only_logs(lambda _: busy.pop() if busy else None)
-        s.saagie.log_of = lambda *_: [("STDOUT", "line")]
-        waiting = [s.wait_for(n, stream_logs=True, poll_interval=interval) for n in (1, 2)]
-        await asyncio.sleep(pause + 3 * interval)
-        refused, following, *_ = of_logs(s)
-        assert pause <= following.at - refused.at < pause + interval + 0.5
-        await all_leave(waiting)
-
-    play(scene, debug=False, loop=TimelessLoop)
+    """Up to ten minutes."""
+    busy = [web.Response(status=429, headers={"Retry-After": str(seconds)})]
+    saagie.intercept = only_logs(lambda _: busy.pop() if busy else None)
+    saagie.get_log = lambda *_: LINE
+    waiting = scenario.wait_many(1, 2, stream_logs=True, poll_interval=interval)
+    await asyncio.sleep(pause + 3 * interval)
+    refused, following, *_ = saagie.log_polls
+    assert pause <= following.at - refused.at < pause + interval + 0.5
+    assert [one.log.lines for one in waiting] == [["[job] line"]] * 2
+    await cancel_all(waiting)
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
+async def test_unusable_answers_end_no_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:
+    answers: list[Any] = [
         {"data": None, "errors": [{"message": "no logs"}]},
         {"data": {"l0": "junk", "l1": 7}},
         {"data": {"l0": {"count": "many", "content": "junk"}, "l1": {"count": None, "content": None}}},
         {"data": ["junk"]},
-    ],
-)
-def test_answers_that_tell_of_no_log_end_nobody_and_the_lines_come_later(
-    play: Callable[..., None], answer: dict[str, Any]
+    ]
+    saagie.intercept = only_logs(lambda _: web.json_response(answers.pop()) if answers else None)
+    saagie.get_instance = ends_at(100)
+    saagie.get_log = lambda *_: LINE
+    waiting = scenario.wait_many(1, 2, stream_logs=True)
+    assert await all_end(waiting)
+    assert [one.log.lines for one in waiting] == [["[job] line"]] * 2
+    assert answers == []
+
+
+@pytest.mark.parametrize(("failure", "waiters"), [(503, 10), (400, 1), ("missing lines", 1)])
+async def test_failing_logs_are_read_once_a_poll(
+    scenario: Scenario, saagie: FakeSaagie, failure: int | str, waiters: int
 ) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        s.saagie.refuse = only_logs(lambda asked: web.json_response(answer) if asked.at < 35 else None)
-        s.saagie.log_of = lambda *_: [("STDOUT", "line")]
-        waiting = [s.wait_for(n, stream_logs=True) for n in (1, 2)]
-        assert await all_end(waiting)
-        assert [one.log.lines for one in waiting] == [["[job] line"]] * 2
+    def respond(request: Request) -> web.Response | None:
+        if request.at >= 150:
+            return None
+        if isinstance(failure, int):
+            return web.Response(status=failure)
+        return web.json_response({"data": {"l0": {"count": 7, "content": []}}})
 
-    play(scene)
-
-
-def test_a_connection_that_is_lost_while_logs_are_read_ends_nobody(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        requests = itertools.count()
-        s.saagie.hangs_up = lambda at: next(requests) % 2 == 1 and at < 35  # each look has a request for logs after it
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        s.saagie.log_of = lambda *_: [("STDOUT", "line")]
-        waiting = [s.wait_for(n, stream_logs=True) for n in (1, 2)]
-        assert await all_end(waiting)
-        assert [one.log.lines for one in waiting] == [["[job] line"]] * 2
-
-    play(scene)
-
-
-@pytest.mark.parametrize(("status", "many"), [(503, 10), (400, 1)])
-def test_logs_that_cannot_be_read_are_asked_for_at_each_look_and_no_more_often(
-    play: Callable[..., None], status: int, many: int
-) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 200 else "SUCCEEDED", age=HOUR)
-        s.saagie.refuse = only_logs(lambda asked: web.Response(status=status) if asked.at < 150 else None)
-        s.saagie.log_of = lambda *_: [("STDOUT", "line")]
-        waiting = [s.wait_for(n, stream_logs=True) for n in range(1, many + 1)]
-        assert await all_end(waiting)
-        assert {len(asked.ids) for asked in of_logs(s)} == {many}
-        assert len(of_logs(s)) <= len(s.saagie.looks)
-        assert all(one.log.lines == ["[job] line"] for one in waiting)
-
-    play(scene)
+    saagie.get_instance = ends_at(200)
+    saagie.intercept = only_logs(respond)
+    saagie.get_log = lambda *_: LINE
+    waiting = scenario.wait_many(1, waiters, stream_logs=True)
+    assert await all_end(waiting)
+    assert {len(poll.ids) for poll in saagie.log_polls} == {waiters}
+    assert len(saagie.log_polls) <= len(saagie.polls)
+    assert all(one.log.lines == ["[job] line"] for one in waiting)
 
 
 @pytest.mark.parametrize(
-    "refused",
+    "refuse",
     [*(partial(web.Response, status=status) for status in (400, 413, 414, 422)), partial(refusal, "too complex")],
-    ids=["400", "413", "414", "422", "refused document"],
+    ids=["400", "413", "414", "422", "document"],
 )
-def test_two_logs_of_which_a_request_may_not_ask_are_asked_for_apart(
-    play: Callable[..., None], refused: Callable[[], web.Response]
+async def test_refused_batch_is_made_smaller(
+    scenario: Scenario, saagie: FakeSaagie, refuse: Callable[[], web.Response]
 ) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        s.saagie.refuse = only_logs(lambda asked: refused() if len(asked.ids) > 1 else None)
-        s.saagie.log_of = lambda _, at: [("STDOUT", "line")] if at < 60 else [("STDOUT", "line"), ("STDERR", "last")]
-        waiting = [s.wait_for(n, stream_logs=True) for n in (1, 2)]
-        await asyncio.sleep(25)
-        assert [one.log.lines for one in waiting] == [["[job] line"]] * 2
-        together, apart, *_ = of_logs(s)
-        assert apart.at - together.at < 1  # not only at the next look
-        assert len([asked for asked in of_logs(s) if len(asked.ids) > 1]) == 1  # the size that worked is remembered
-        assert await all_end(waiting)
-        assert [one.log.lines for one in waiting] == [["[job] line", "[job stderr] last"]] * 2
-
-    play(scene, loop=TimelessLoop)
+    saagie.get_instance = ends_at(60)
+    saagie.intercept = only_logs(lambda request: refuse() if len(request.ids) > 3 else None)
+    saagie.get_log = lambda _, at: LINE if at < 60 else [*LINE, ("STDERR", "last")]
+    waiting = scenario.wait_many(1, 10, stream_logs=True)
+    await asyncio.sleep(25)
+    assert [one.log.lines for one in waiting] == [["[job] line"]] * 10
+    first, second, *others = saagie.log_polls
+    assert second.at - first.at < 1  # before the next poll
+    assert [len(poll.ids) for poll in others if len(poll.ids) > 3] == []  # the size that worked is remembered
+    assert await all_end(waiting)
+    assert [one.log.lines for one in waiting] == [["[job] line", "[job stderr] last"]] * 10
 
 
-def test_the_last_lines_are_tried_again_where_saagie_is_busy_for_a_moment(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        s.saagie.log_of = lambda _, at: [("STDOUT", "the last")] if at > 60 else []
-        busy = [web.Response(status=503), web.Response(status=503)]
-        s.saagie.refuse = only_logs(lambda asked: busy.pop() if asked.at > 60 and busy else None)
-        one = s.wait_for(1, stream_logs=True)
-        assert await all_end([one])
-        assert one.log.lines == ["[job] the last"]
+async def test_log_with_an_error_is_logged_once_and_delays_no_end(scenario: Scenario, saagie: FakeSaagie) -> None:
+    def get_log(id_: str, at: float) -> list[tuple[str, str]]:
+        if id_ == instance(1) and not 45 < at < 80:
+            raise ItemError("out of order")
+        return LINE
 
-    play(scene)
-
-
-def test_lines_that_are_none_are_shown_as_empty_ones(play: Callable[..., None]) -> None:
-    """Left out, they would be asked for again: lines are known by how many there are."""
-
-    def junk(asked: Asked) -> web.Response:
-        content = ["junk", None, {"value": "a line", "stream": "STDERR"}][asked.variables["s0"] :]
-        return web.json_response({"data": {"l0": {"count": 3, "content": content}}})
-
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
-        s.saagie.refuse = only_logs(junk)
-        one = s.wait_for(1, stream_logs=True)
-        assert await all_end([one])
-        assert one.log.lines == ["[job] ", "[job] ", "[job stderr] a line"]
-
-    play(scene)
+    saagie.get_instance = ends_at(80)
+    saagie.get_log = get_log
+    one, healthy = scenario.wait_many(1, 2, stream_logs=True)
+    assert await all_end([one, healthy])
+    assert saagie.now() - saagie.polls[-1].at < 1
+    error, line, at_the_end = one.log.lines
+    assert error.startswith("The job's log can't be read for now. ")
+    assert "out of order" in error
+    assert "could not be read in time" in at_the_end
+    assert (line, healthy.log.lines) == ("[job] line", ["[job] line"])
 
 
-def test_the_last_lines_are_tried_again_twice_a_second_for_three_seconds(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        s.saagie.refuse = only_logs(lambda asked: web.Response(status=503) if asked.at > 60 else None)
-        assert await all_end([s.wait_for(1, stream_logs=True)])
-        assert 6 <= len([asked for asked in of_logs(s) if asked.at > 60]) <= 7
-
-    play(scene, debug=False, loop=TimelessLoop)
-
-
-def test_a_log_of_which_lines_are_promised_and_not_given_is_asked_for_at_each_look(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        s.saagie.refuse = only_logs(lambda _: web.json_response({"data": {"l0": {"count": 7, "content": []}}}))
-        assert await all_end([s.wait_for(1, stream_logs=True)])
-        assert len(of_logs(s)) <= len(s.saagie.looks)
-
-    play(scene)
+async def test_broken_logger_affects_its_waiter_only(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.get_instance = ends_at(100)
+    saagie.get_log = lambda _, at: LINE * int(at)
+    saagie.intercept = fails(503, 30, 60)
+    broken, healthy = scenario.wait(1, stream_logs=True, log=BrokenLogger()), scenario.wait(2, stream_logs=True)
+    assert await all_end([broken, healthy])
+    assert healthy.log.lines.count("[job] line") == healthy.waiter.lines_seen > 90
 
 
-def test_a_log_that_saagie_cannot_give_is_told_of_once_and_shown_when_it_can(play: Callable[..., None]) -> None:
-    def log_of(instance_id: str, at: float) -> list[tuple[str, str]]:
-        if instance_id == instance(1) and at < 45:
-            raise RowFails("out of order")
-        return [("STDOUT", "line")]
-
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 80 else "SUCCEEDED", age=HOUR)
-        s.saagie.log_of = log_of
-        one, sound = s.wait_for(1, stream_logs=True), s.wait_for(2, stream_logs=True)
-        assert await all_end([one, sound])
-        told, line = one.log.lines
-        assert told.startswith("The job's log can't be read for now. ")
-        assert "out of order" in told
-        assert line == "[job] line"
-        assert sound.log.lines == ["[job] line"]
-
-    play(scene)
+# The last lines
 
 
-def test_where_saagie_cannot_give_a_log_at_the_end_that_is_said_at_once(play: Callable[..., None]) -> None:
-    def log_of(_: str, at: float) -> list[tuple[str, str]]:
-        if at > 60:
-            raise RowFails("out of order")
-        return [("STDOUT", "line")]
+@pytest.mark.parametrize("failures", [0, 2, 99])
+async def test_last_lines_are_retried_for_three_seconds(scenario: Scenario, saagie: FakeSaagie, failures: int) -> None:
+    saagie.get_instance = ends_at(60)
+    saagie.get_log = lambda _, at: [("STDOUT", "the last")] if at > 60 else []
+    busy = [web.Response(status=503) for _ in range(failures)]
+    saagie.intercept = only_logs(lambda request: busy.pop() if request.at > 60 and busy else None)
+    one = scenario.wait(1, stream_logs=True)
+    assert await all_end([one])
+    assert saagie.now() - saagie.polls[-1].at < 3.2
+    (line,) = one.log.lines
+    if failures < 99:
+        assert line == "[job] the last"
+    else:
+        assert "could not be read in time" in line
+        assert len([poll for poll in saagie.log_polls if poll.at > 60]) in (6, 7)  # twice a second
 
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        s.saagie.log_of = log_of
-        one = s.wait_for(1, stream_logs=True)
-        assert await all_end([one])
-        assert s.saagie.now() - s.saagie.looks[-1].at < 1
-        assert one.log.lines[0] == "[job] line"
-        assert ["could not be read in time" in line for line in one.log.lines[1:]] == [True]
 
-    play(scene)
+async def test_deadline_shows_the_last_lines(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.get_log = lambda _, at: [("STDOUT", "at the end")] if at > 39 else []
+    one = scenario.wait(1, deadline=40, poll_interval=600, stream_logs=True)
+    assert await one.verdict() == StillOnItsWay(was_read=True)
+    assert one.log.lines == ["[job] at the end"]
+
+
+@pytest.mark.parametrize("why", ["away", "refused", "gone"])
+async def test_last_lines_are_skipped_if_status_is_unreadable(scenario: Scenario, saagie: FakeSaagie, why: str) -> None:
+    saagie.get_instance = lambda _, at: row("RUNNING", age=HOUR) if why != "gone" or at < 20 else None
+    saagie.get_log = lambda *_: LINE
+    one = scenario.wait(1, stream_logs=True, deadline=100 if why == "away" else None)
+    await asyncio.sleep(20)
+    if why == "away":
+        saagie.intercept = fails(503)
+    elif why == "refused":
+        saagie.change_password()
+    assert not isinstance(await one.verdict(), Ended)
+    assert not any("could not be read" in line for line in one.log.lines)
+    assert [poll for poll in saagie.log_polls if poll.at > 25] == []

@@ -1,9 +1,10 @@
-"""What is told is written down when that is safe, and no oftener; trouble with Airflow's stores is told once."""
+"""The event trigger's checkpoint: when it is written to the assets' state stores, and what happens if that fails."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -12,31 +13,33 @@ import pytest
 from airflow_provider_saagie.triggers.job_feed import JobFeed
 from airflow_provider_saagie.triggers.ledger import Ledger
 from airflow_provider_saagie.triggers.told import Told
-from tests.unit.triggers.recorded import Recorder
-from tests.unit.triggers.skipping_loop import TimelessLoop, run
-from tests.unit.triggers.small_job import JOB
-from tests.unit.triggers.small_saagie import instance
-from tests.unit.triggers.small_triggerer import Database, Triggerer
+from tests.support.fake_job import JOB
+from tests.support.fake_saagie import instance
+from tests.support.fake_triggerer import Database, Triggerer
+from tests.support.recording_logger import RecordingLogger
+from tests.support.virtual_time import run
 
+# It is in users' databases: under another key, all event triggers would begin again.
 KEY = f"saagie:acme:{JOB}:FAILED:SUCCEEDED"
 A, B, C = (instance(number) for number in (1, 2, 3))
 
 
 class Scene(Triggerer):
-    """A triggerer that only reads and writes: its trigger does not run."""
+    """A triggerer that only reads and writes; its trigger does not run."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *assets: str) -> None:
         arguments = {"saagie_conn_id": "acme", "job_id": JOB, "statuses": ["succeeded", "failed"]}
         super().__init__(Database(), arguments, monkeypatch, assets)
-        self.asked: list[tuple[float, str, str]] = []
+        self.requests: list[tuple[float, str]] = []
         self.ledger = Ledger.of(self.trigger)
+        self.began = 0.0
 
     async def asend(self, message: Any) -> Any:
-        self.asked.append((self.now(), type(message).__name__[:3].lower(), message.name))
+        self.requests.append((self.now(), type(message).__name__[:3]))
         return await super().asend(message)
 
     def now(self) -> float:
-        return round(asyncio.get_running_loop().time(), 1)
+        return round(asyncio.get_running_loop().time() - self.began, 1)
 
     def stored(self, asset: str = "report") -> Any:
         return json.loads(self.database.state[asset, KEY])
@@ -50,71 +53,64 @@ Play = Callable[..., None]
 
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Play:
-    async def whole(scene: Callable[[Scene], Coroutine[Any, Any, None]], assets: tuple[str, ...]) -> None:
-        here = Scene(monkeypatch, *assets)
-        await here.crash()  # before its trigger has begun
-        await scene(here)
+    async def perform(scene: Callable[[Scene], Coroutine[Any, Any, None]], assets: tuple[str, ...]) -> None:
+        made = Scene(monkeypatch, *assets)
+        await made.crash()  # before its trigger has begun
+        made.began = asyncio.get_running_loop().time()
+        await scene(made)
+        assert threading.get_ident() not in made.trigger.log.threads  # a log may block
 
-    return lambda scene, *assets: run(whole(scene, assets or ("report",)), loop=TimelessLoop)
+    return lambda scene, assets=("report",): run(perform(scene, assets))
 
 
 def feed_with(told: Told | None) -> JobFeed:
-    return JobFeed(job_id=JOB, statuses=frozenset({"SUCCEEDED"}), log=Recorder(), told=told)
+    return JobFeed(job_id=JOB, statuses=frozenset({"SUCCEEDED"}), log=RecordingLogger(), told=told)
 
 
-def test_what_was_told_is_written_once_airflow_surely_has_it(play: Play) -> None:
-    """After an answer to a question that was asked later, and five seconds more."""
+def test_reported_ends_are_stored_once_airflow_has_them(play: Play) -> None:
+    """That is 5 s after the response to a request that was sent later than the events."""
 
     async def scene(s: Scene) -> None:
-        feed, began = feed_with(Told(3, {A, B, C})), s.now()
-        s.awake.clear()  # the supervisor stands still
+        feed = feed_with(told := Told(3, {A, B, C}))
+        s.awake.clear()  # the supervisor is suspended
         writing = asyncio.create_task(s.ledger.keep(feed, {A, B}))
         await asyncio.sleep(100)
         s.awake.set()
         await writing
-        assert s.asked == [(began, "get", "report"), (began + 105, "set", "report")]
+        assert s.requests == [(0, "Get"), (105, "Set")]
         assert s.stored() == {"listed": 3, "open": [C]}
-        assert feed.told == Told(3, {C})
-        assert s.lines == []
+        assert (told, s.lines) == (Told(3, {C}), [])
+        told.open.add(A)  # a restored job may use its instances' ids again
+        await s.ledger.keep(feed, set())
+        assert s.stored() == {"listed": 3, "open": [A, C]}
 
     play(scene)
 
 
-def test_where_nothing_was_told_it_is_written_at_once_and_only_what_is_new(play: Play) -> None:
+def test_changes_without_reported_ends_are_stored_at_once(play: Play) -> None:
     async def scene(s: Scene) -> None:
-        feed, began = feed_with(told := Told(1, {A})), s.now()
-        for _ in range(3):
+        await s.ledger.keep(feed_with(None), set())  # the job has not been seen yet
+        feed = feed_with(told := Told(1, {A}))
+        for listed in (1, 1, 1, 2):
+            told.listed = listed
             await s.ledger.keep(feed, set())
-        assert s.asked == [(began, "set", "report")]
-        told.listed = 2
-        await s.ledger.keep(feed, set())
-        assert s.asked[1:] == [(began, "set", "report")]
+        assert s.requests == [(0, "Set"), (0, "Set")]
         assert s.stored() == {"listed": 2, "open": [A]}
 
     play(scene)
 
 
-def test_before_the_job_was_seen_there_is_nothing_to_write(play: Play) -> None:
-    async def scene(s: Scene) -> None:
-        await s.ledger.keep(feed_with(None), set())
-        assert s.asked == []
-
-    play(scene)
-
-
-@pytest.mark.parametrize("at", ["question", "writing"])
-def test_what_could_not_be_written_is_written_with_what_is_told_next(play: Play, at: str) -> None:
+@pytest.mark.parametrize(("away_from", "away_until", "what"), [(0, 1, "read"), (1, 11, "written")])
+def test_failed_write_is_made_up_for_by_the_next(play: Play, away_from: float, away_until: float, what: str) -> None:
     async def scene(s: Scene) -> None:
         feed = feed_with(Told(3, {A, B, C}))
         writing = asyncio.create_task(s.ledger.keep(feed, {A}))
-        await asyncio.sleep(0 if at == "question" else 1)
+        await asyncio.sleep(away_from)
         s.database.away = RuntimeError("API server away")
-        await asyncio.sleep(1 if at == "question" else 10)
+        await asyncio.sleep(away_until - away_from)
         s.database.away = None
         await writing
-        assert feed.told == Told(3, {A, B, C})
-        assert s.database.writes == 0
-        what = "read" if at == "question" else "written"
+        assert (feed.told, s.database.writes) == (Told(3, {A, B, C}), 0)
         assert s.lines == [f"The asset's state can't be {what}; it is tried again. (API server away)"]
         await s.ledger.keep(feed, {B})
         assert s.stored() == {"listed": 3, "open": [C]}
@@ -123,87 +119,59 @@ def test_what_could_not_be_written_is_written_with_what_is_told_next(play: Play,
     play(scene)
 
 
-def test_what_has_been_written_is_no_more_told_of(play: Play) -> None:
-    """A job may be restored with its instances, whose numbers and ids come up anew."""
-
-    async def scene(s: Scene) -> None:
-        feed = feed_with(told := Told(1, {A}))
-        await s.ledger.keep(feed, {A})
-        told.open.add(A)
-        await s.ledger.keep(feed, set())
-        assert s.stored() == {"listed": 1, "open": [A]}
-
-    play(scene)
-
-
-def test_state_that_cannot_be_read_is_asked_for_once_a_minute(play: Play) -> None:
+def test_unreadable_state_is_read_each_minute_and_logged_once(play: Play) -> None:
     async def scene(s: Scene) -> None:
         s.store({"listed": 3, "open": [A]})
-        s.database.away, began = TimeoutError(), s.now()
+        s.database.away = TimeoutError()
         reading = asyncio.create_task(s.ledger.read())
         await asyncio.sleep(190)
-        assert s.asked == [(began + 60 * n, "get", "report") for n in range(4)]
+        assert s.requests == [(60 * n, "Get") for n in range(4)]
         assert s.lines == ["The asset's state can't be read; it is tried again. (TimeoutError)"]
         s.database.away = None
-        assert await reading == Told(3, {A})
-        assert len(s.asked) == 5
+        told = await reading
+        assert told == Told(3, {A})
+        assert len(s.requests) == 5
+        feed = feed_with(told)
+        for failures in (2, 3):  # each later failure is logged once too
+            told.listed += 1
+            for away in [RuntimeError("API server away")] * failures + [None]:
+                s.database.away = away
+                await s.ledger.keep(feed, set())
+            assert "can't be written;" in s.lines[-1]
+            assert len(s.lines) == failures
 
     play(scene)
 
 
-def test_each_trouble_is_told_once(play: Play) -> None:
-    async def scene(s: Scene) -> None:
-        feed = feed_with(told := Told(0, set()))
-        for what in ("read", "written", "written"):
-            s.database.away = RuntimeError("API server away")
-            if what == "read":
-                doing: asyncio.Task[Any] = asyncio.create_task(s.ledger.read())
-                await asyncio.sleep(130)
-                s.database.away = None
-                await doing
-            else:
-                told.listed += 1
-                for away in (s.database.away, s.database.away, None):
-                    s.database.away = away
-                    await s.ledger.keep(feed, set())
-            assert f"can't be {what};" in s.lines[-1]
-        assert len(s.lines) == 3
-
-    play(scene)
-
-
-def test_of_several_assets_the_one_that_has_come_furthest_counts_and_each_is_written(play: Play) -> None:
+def test_checkpoint_of_several_assets_is_the_furthest(play: Play) -> None:
     async def scene(s: Scene) -> None:
         s.store({"listed": 9, "open": [B]}, "old")
         s.store({"listed": 7, "open": [A]}, "older")
         assert await s.ledger.read() == Told(9, {B})
-        assert s.lines == []  # one that has nothing yet is nothing to warn of
-        await s.ledger.keep(feed_with(Told(10, set())), set())
+        assert s.lines == []  # an asset without a state is nothing to warn of
+        await s.ledger.keep(feed_with(Told(10)), set())
         assert [s.stored(asset) for asset in ("new", "older", "old")] == [{"listed": 10, "open": []}] * 3
 
-    play(scene, "new", "older", "old")
+    play(scene, ("new", "older", "old"))
 
 
-def test_foreign_state_is_passed_over_under_the_name_where_ours_stays(play: Play) -> None:
-    """The name is in users' databases: another one would begin all event triggers anew."""
-
+def test_foreign_state_is_ignored_with_a_warning(play: Play) -> None:
     async def scene(s: Scene) -> None:
         s.store("junk")
         s.store({"listed": 7, "open": [A]}, "other")
         assert await s.ledger.read() == Told(7, {A})
         assert s.lines == [f"What is stored under {KEY!r} was not written by this provider: it is passed over."]
 
-    play(scene, "report", "other")
+    play(scene, ("report", "other"))
 
 
-def test_without_stores_what_was_told_is_forgotten_at_once(play: Play) -> None:
+def test_reported_ends_are_forgotten_at_once_without_a_store(play: Play) -> None:
     async def scene(s: Scene) -> None:
-        s.ledger = Ledger(KEY, [], s.trigger.log)
         assert await s.ledger.read() is None
         assert ["3.3" in line for line in s.lines] == [True]
-        feed, began = feed_with(Told(2, {A, B})), s.now()
+        feed, before = feed_with(Told(2, {A, B})), s.now()
         await s.ledger.keep(feed, {A})
         assert feed.told == Told(2, {B})
-        assert (s.now(), s.asked) == (began, [])
+        assert (s.now(), s.requests) == (before, [])
 
-    play(scene)
+    play(scene, ())

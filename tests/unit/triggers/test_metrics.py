@@ -1,4 +1,4 @@
-"""What a triggerer's operator sees of the watcher: a line a minute at most, and metrics through Airflow's own stats."""
+"""What an operator sees of the watcher: a line a minute at most, and metrics through Airflow's stats."""
 
 from __future__ import annotations
 
@@ -6,103 +6,101 @@ import asyncio
 import logging
 import re
 import socket
-import subprocess
 import sys
 import threading
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
+from airflow._shared.observability.metrics.base_stats_logger import NoStatsLogger
 from airflow.observability import stats
+from airflow.observability.metrics import stats_utils
 from airflow.sdk.execution_time import task_runner
 
 from airflow_provider_saagie.airflow_compat import triggerer_stats
 from airflow_provider_saagie.triggers.metrics import EVERY, Meter
-from tests.unit.triggers.scene import HOUR, Scene, all_end, all_leave
-from tests.unit.triggers.skipping_loop import TimelessLoop, loop_at
-from tests.unit.triggers.small_saagie import Asked, row
+from tests.support.fake_saagie import FakeSaagie, ends_at, fails, row
+from tests.support.watcher_scenario import HOUR, Scenario, all_end, cancel_all
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from tests.support.fake_saagie import Request
 
 LOGGER = "airflow_provider_saagie.triggers.metrics"
+Lines = Callable[[], list[str]]
 
 
 @dataclass
 class Backend:
-    """Takes metrics as one of Airflow's backends does."""
+    """Receives metrics as one of Airflow's backends."""
 
-    got: list[tuple[str, str, Any, dict[str, Any]]] = field(default_factory=list)
+    received: list[tuple[str, str, Any, dict[str, Any]]] = field(default_factory=list)
     broken: bool = False
 
     def incr(self, stat: str, count: int = 1, rate: float = 1, *, tags: Any = None) -> None:
-        self._take("incr", stat, count, tags)
+        self._receive("incr", stat, count, tags)
 
     def gauge(self, stat: str, value: float, rate: float = 1, delta: bool = False, *, tags: Any = None) -> None:
-        self._take("gauge", stat, value, tags)
+        self._receive("gauge", stat, value, tags)
 
     def timing(self, stat: str, dt: Any, *, tags: Any = None) -> None:
-        self._take("timing", stat, dt, tags)
+        self._receive("timing", stat, dt, tags)
 
-    def _take(self, kind: str, stat: str, value: Any, tags: Any) -> None:
+    def _receive(self, kind: str, stat: str, value: Any, tags: Any) -> None:
         if self.broken:
             raise OSError("no backend")
-        self.got.append((kind, stat.removeprefix("saagie.watcher."), value, tags))
+        self.received.append((kind, stat.removeprefix("saagie.watcher."), value, tags))
 
-    def sum(self, stat: str) -> int:
-        return sum(value for kind, name, value, _ in self.got if (kind, name) == ("incr", stat))
+    def values(self, stat: str) -> list[Any]:
+        return [value for _, name, value, _ in self.received if name == stat]
 
 
 @pytest.fixture
-def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
-    """Airflow's stats as a triggerer sets them up, in a process that looks like a triggerer's."""
-    import airflow.jobs.triggerer_job_runner  # noqa: F401 - being loaded is what tells a triggerer
+def triggerer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Make this process look like a triggerer's, and restore its stats."""
+    import airflow.jobs.triggerer_job_runner  # noqa: F401 - a triggerer has it loaded
 
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", object(), raising=False)
-    taking = Backend()
-    stats.initialize(factory=lambda: taking, export_legacy_names=True)  # type: ignore[arg-type,return-value]
-    yield taking
-    from airflow._shared.observability.metrics.base_stats_logger import NoStatsLogger
-
+    yield
     stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
 
 
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> Callable[[], list[str]]:
+def backend(triggerer: None) -> Backend:
+    receiving = Backend()
+    stats.initialize(factory=lambda: receiving, export_legacy_names=True)  # type: ignore[arg-type,return-value]
+    return receiving
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Lines:
     caplog.set_level(logging.INFO, LOGGER)
     return lambda: [record.getMessage() for record in caplog.records if record.name == LOGGER]
 
 
 def report(meter: Meter, watched: int, now: float, *, last: bool = False) -> None:
-    """Have a meter report, and wait until its thread is done."""
+    """Have a meter report, and wait for its thread."""
 
-    async def reported() -> None:
+    async def main() -> None:
         meter.report(watched, now, last=last)
 
-    asyncio.run(reported())
+    asyncio.run(main())
 
 
-def test_each_count_is_told_once_in_a_line_and_once_as_a_metric(
-    backend: Backend, lines: Callable[[], list[str]]
-) -> None:
+def test_meter_reports_each_count_once(backend: Backend, lines: Lines) -> None:
     tags = {"conn_id": "acme", "hostname": socket.gethostname()}
     meter = Meter("acme", 100.0)
     meter.count(requests=3, asked=250, ended=2, errors=1, lag=0.5, last_error="HTTP 503")
     meter.count(requests=1, asked=10, lag=0.25)
     report(meter, 260, 159.9)
-    assert (lines(), backend.got) == ([], [])
+    assert (lines(), backend.received) == ([], [])
     report(meter, 260, 160.0)
-    assert lines() == [
-        (
-            "Saagie watcher of acme, 60 s: watched 260, asked 260 in 4 requests, ended 2, errors 1, lag 0.50 s. "
-            "The last error: HTTP 503"
-        )
-    ]
-    assert backend.got == [
+    first = "60 s: watched 260, asked 260 in 4 requests, ended 2, errors 1, lag 0.50 s. The last error: HTTP 503"
+    assert lines() == [f"Saagie watcher of acme, {first}"]
+    assert backend.received == [
         ("gauge", "watched", 260, tags),
         ("incr", "requests", 4, tags),
         ("incr", "asked", 260, tags),
@@ -110,11 +108,11 @@ def test_each_count_is_told_once_in_a_line_and_once_as_a_metric(
         ("incr", "errors", 1, tags),
         ("timing", "lag", timedelta(seconds=0.5), tags),
     ]
-    backend.got.clear()
+    backend.received.clear()
     meter.count(requests=1, errors=2, last_error="HTTP 500")
-    report(meter, 0, 190.0, last=True)  # the last one out: metrics at once, the line when it is time
+    report(meter, 0, 190.0, last=True)  # the last report has its metrics at once, the line when it is due
     assert len(lines()) == 1
-    assert backend.got == [
+    assert backend.received == [
         ("gauge", "watched", 0, tags),
         ("incr", "requests", 1, tags),
         ("incr", "errors", 2, tags),
@@ -124,246 +122,158 @@ def test_each_count_is_told_once_in_a_line_and_once_as_a_metric(
     report(meter, 7, 219.9)
     assert len(lines()) == 1
     report(meter, 7, 225.0)
-    assert backend.sum("requests") == 1 + 2
+    assert backend.values("requests") == [1, 2]
     report(meter, 8, 285.0)
-    assert lines()[1:] == [
-        (
-            "Saagie watcher of acme, 65 s: watched 7, asked 0 in 3 requests, ended 0, errors 2, lag 0.00 s. "
-            "The last error: HTTP 500"
-        ),
-        "Saagie watcher of acme, 60 s: watched 8, asked 0 in 0 requests, ended 0, errors 0, lag 0.00 s",
+    assert [line.removeprefix("Saagie watcher of acme, ") for line in lines()[1:]] == [
+        "65 s: watched 7, asked 0 in 3 requests, ended 0, errors 2, lag 0.00 s. The last error: HTTP 500",
+        "60 s: watched 8, asked 0 in 0 requests, ended 0, errors 0, lag 0.00 s",
     ]
 
 
-def test_a_log_that_takes_no_line_costs_no_metric(backend: Backend) -> None:
-    class Deaf(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            raise OSError("the pipe is closed")
+def test_meter_survives_failures(backend: Backend, lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object) -> bool:
+        raise OSError("the pipe is closed")
 
-    deaf, logger = Deaf(), logging.getLogger(LOGGER)
-    logger.addHandler(deaf)
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(logging.getLogger(LOGGER), "filters", [fail])
         report(Meter("acme", 0.0), 1, EVERY)
-    finally:
-        logger.removeHandler(deaf)
-    assert [name for _, name, *_ in backend.got] == ["watched", "lag"]
-
-
-def test_a_report_that_fails_ends_nothing_and_is_no_more_due(backend: Backend, lines: Callable[[], list[str]]) -> None:
+    assert [name for _, name, *_ in backend.received] == ["watched", "lag"]
+    backend.broken = True
+    report(Meter("acme", 0.0), 1, EVERY)
+    assert "took no metrics" in lines()[-1]
     meter = Meter("acme", 0.0)
-    meter.report(1, EVERY)  # in no loop, so that there is no thread to be had
-    assert lines() == ["The Saagie watcher of acme could not report: RuntimeError('no running event loop')"]
+    meter.report(1, EVERY)  # without a loop there is no thread
+    assert lines()[-1] == "The Saagie watcher of acme could not report: RuntimeError('no running event loop')"
+    count = len(lines())
     meter.report(1, EVERY + 1)
-    assert len(lines()) == 1
-    assert backend.got == []
+    assert len(lines()) == count  # it is not due again
 
 
-def test_a_line_a_minute_and_metrics_say_what_was_done(
-    play: Callable[..., None],
-    backend: Backend,
-    lines: Callable[[], list[str]],
-) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 200 else "SUCCEEDED", age=HOUR)
-        waiting = [s.wait_for(n) for n in range(1, 151)]
-        assert await all_end(waiting)
-        await asyncio.sleep(0.1)
-        assert 3 <= len(lines()) <= 4
-        assert all(
-            f"Saagie watcher of {s.conn_id}, 6" in line and "watched 150" in line and "errors 0" in line
-            for line in lines()[:3]
-        )
-        assert backend.sum("requests") == len(s.saagie.looks)
-        assert backend.sum("asked") == sum(len(asked.ids) for asked in s.saagie.looks)
-        assert backend.sum("ended") == 150
-        assert backend.sum("errors") == 0
-        watched = [value for kind, name, value, _ in backend.got if (kind, name) == ("gauge", "watched")]
-        assert set(watched[:-1]) == {150}
-        assert watched[-1] == 0  # the last one out
-        lags = [value.total_seconds() for kind, _, value, _ in backend.got if kind == "timing"]
-        assert max(lags) < 5
-        assert {tags["conn_id"] for *_, tags in backend.got} == {s.conn_id}
-
-    play(scene, debug=False)
-
-
-def test_the_line_comes_also_where_nobody_is_due_for_long(
-    play: Callable[..., None], backend: Backend, lines: Callable[[], list[str]]
-) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING", age=3 * HOUR)
-        one = s.wait_for(1, poll_interval=600)
-        await asyncio.sleep(5 * EVERY + 5)
-        assert len(lines()) == 5
-        assert all(re.search(", 60 s: watched 1, asked [01] in", line) for line in lines())
-        await one.leave()
-
-    # A look at the start, and the next one on the grid of ten minutes.
-    play(scene, loop=partial(loop_at, 5.0, 600.0))
-
-
-def test_the_lag_says_how_late_the_last_of_many_was_asked_for(play: Callable[..., None], backend: Backend) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.latency = 1.0
-        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
-        waiting = [s.wait_for(n) for n in range(1, 1_201)]  # four hundred a second: the last are asked 2 s late
-        await asyncio.sleep(3 * EVERY + 1)
-        _, *later = [value.total_seconds() for kind, _, value, _ in backend.got if kind == "timing"]
-        assert len(later) == 2
-        assert [round(lag, 1) for lag in later] == [2.0, 2.0]
-        await all_leave(waiting)
-
-    play(scene, debug=False, loop=TimelessLoop)
-
-
-def test_the_line_lands_in_no_tasks_log_and_is_written_by_a_thread(play: Callable[..., None], backend: Backend) -> None:
-    """Airflow tells by the context whose a line is, and the triggerer's log may take none for now."""
-    whose: ContextVar[str] = ContextVar("whose", default="nobody's")
-    heard: list[tuple[str, bool]] = []
-    here = threading.get_ident()
-
-    class Hearing(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            heard.append((whose.get(), threading.get_ident() == here))
-
-    async def scene(s: Scene) -> None:
-        whose.set("the task's that came first")
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 100 else "SUCCEEDED", age=HOUR)
-        assert await all_end([s.wait_for(1)])
-
-    hearing = Hearing()
-    logging.getLogger(LOGGER).addHandler(hearing)
-    try:
-        play(scene)
-    finally:
-        logging.getLogger(LOGGER).removeHandler(hearing)
-    assert heard == [("nobody's", False)]
-
-
-def test_the_line_says_what_was_wrong_last(
-    play: Callable[..., None],
-    backend: Backend,
-    lines: Callable[[], list[str]],
-) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.refuse = lambda asked: web.Response(status=503) if 10 < asked.at < 50 else None
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 150 else "SUCCEEDED", age=HOUR)
-        assert await all_end([s.wait_for(1)])
-        first, second, *_ = lines()
-        assert re.search(r" s\. The last error: watchInstances: .*HTTP 503", first)
-        assert second.endswith(" s")
-
-    play(scene, debug=False)
-
-
-def test_requests_for_logs_are_counted_and_those_without_an_answer_among_the_errors(
-    play: Callable[..., None], backend: Backend
-) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 100 else "SUCCEEDED", age=HOUR)
-        s.saagie.log_of = lambda *_: [("STDOUT", "line")]
-        unusable = [web.json_response({"data": None}), web.json_response({"data": ["junk"]})]
-
-        def refuse(asked: Asked) -> web.Response | None:
-            if asked.operation != "watchLogs" or asked.at >= 35:
-                return None
-            return unusable.pop() if unusable else web.Response(status=503)
-
-        s.saagie.refuse = refuse
-        assert await all_end([s.wait_for(1, stream_logs=True)])
-        await asyncio.sleep(0.1)
-        assert backend.sum("requests") == len(s.saagie.asked) > len(s.saagie.looks)
-        assert backend.sum("asked") == len(s.saagie.looks)
-        refused = [asked for asked in s.saagie.asked if asked.operation == "watchLogs" and asked.at < 35]
-        assert backend.sum("errors") == len(refused) > 2
-
-    play(scene)
-
-
-def test_short_watchers_one_after_the_other_write_a_line_a_minute_too_and_lose_no_metric(
-    play: Callable[..., None],
-    backend: Backend,
-    lines: Callable[[], list[str]],
-) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("SUCCEEDED")
-        for number in range(1, 9):
-            await s.wait_for(number).verdict()
-            await asyncio.sleep(25)
-        assert 2 <= len(lines()) <= s.saagie.now() / EVERY
-        assert backend.sum("ended") == 8
-
-    play(scene)
-
-
-def test_a_broken_backend_disturbs_nobody(
-    play: Callable[..., None],
-    backend: Backend,
-    lines: Callable[[], list[str]],
-) -> None:
-    async def scene(s: Scene) -> None:
-        backend.broken = True
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 100 else "SUCCEEDED", age=HOUR)
-        one = s.wait_for(1)
-        assert await all_end([one])
-        await asyncio.sleep(0.1)
-        assert one.log.lines == []
-        assert any("took no metrics" in line for line in lines())
-
-    play(scene)
-
-
-def test_a_worker_that_waits_says_nothing(
-    play: Callable[..., None],
-    backend: Backend,
-    lines: Callable[[], list[str]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.delitem(sys.modules, "airflow.jobs.triggerer_job_runner")
-
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 100 else "SUCCEEDED", age=HOUR)
-        assert await all_end([s.wait_for(1)])
-
-    play(scene)
-    assert triggerer_stats() is None
-    assert lines() == backend.got == []
-
-
-SENDS = """
-import airflow.jobs.triggerer_job_runner
-from airflow.observability import stats
-from airflow.observability.metrics import stats_utils
-from airflow.sdk.execution_time import task_runner
-task_runner.SUPERVISOR_COMMS = object()
-stats.initialize(factory=stats_utils.get_stats_factory(), export_legacy_names=True)
-from airflow_provider_saagie.airflow_compat import triggerer_stats
-from airflow_provider_saagie.triggers.metrics import Figures, _send
-_send(triggerer_stats(), "saagie_default", 2000, Figures(requests=25, asked=2500, ended=3, errors=1, lag=0.25))
-"""
-
-
-def test_a_statsd_server_gets_them_with_their_tags(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_meter_sends_tagged_metrics_to_statsd(triggerer: None, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("statsd", reason="Airflow's statsd backend needs the package statsd")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
-        server.settimeout(10)
-        settings = {
-            "STATSD_ON": "True", "STATSD_HOST": "127.0.0.1", "STATSD_PORT": str(server.getsockname()[1]),
-            "STATSD_INFLUXDB_ENABLED": "True",
-        }  # fmt: skip
-        for name, value in settings.items():
-            monkeypatch.setenv(f"AIRFLOW__METRICS__{name}", value)
-        subprocess.run([sys.executable, "-c", SENDS], check=True, timeout=120)
-        got: list[str] = []
-        while len(got) < 6:  # Airflow has some of its own to tell
-            got += [text for text in [server.recv(1000).decode()] if "saagie" in text]
+        server.settimeout(60)
+        for name, value in {
+            "ON": "True", "HOST": "127.0.0.1", "PORT": str(server.getsockname()[1]), "INFLUXDB_ENABLED": "True",
+        }.items():  # fmt: skip
+            monkeypatch.setenv(f"AIRFLOW__METRICS__STATSD_{name}", value)
+        statsd_logger = stats_utils.get_stats_factory()()
+        stats.initialize(factory=lambda: statsd_logger, export_legacy_names=True)
+        meter = Meter("saagie_default", 0.0)
+        meter.count(requests=25, asked=2500, ended=3, errors=1, lag=0.25)
+        report(meter, 2000, EVERY)
+        received: list[str] = []
+        while len(received) < 6:  # Airflow may send its own
+            received += [text for text in [server.recv(1000).decode()] if "saagie" in text]
+    statsd_logger.statsd.close()  # type: ignore[attr-defined]
     tags = f",conn_id=saagie_default,hostname={socket.gethostname()}"
-    assert sorted(got) == [
-        f"airflow.saagie.watcher.asked{tags}:2500|c",
-        f"airflow.saagie.watcher.ended{tags}:3|c",
-        f"airflow.saagie.watcher.errors{tags}:1|c",
-        f"airflow.saagie.watcher.lag{tags}:250.000000|ms",
-        f"airflow.saagie.watcher.requests{tags}:25|c",
-        f"airflow.saagie.watcher.watched{tags}:2000|g",
-    ]
+    assert sorted(received) == [
+        f"airflow.saagie.watcher.{name}{tags}:{value}"
+        for name, value in [
+            ("asked", "2500|c"), ("ended", "3|c"), ("errors", "1|c"), ("lag", "250.000000|ms"),
+            ("requests", "25|c"), ("watched", "2000|g"),
+        ]
+    ]  # fmt: skip
+
+
+async def test_watcher_reports_its_work_once_a_minute(
+    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines
+) -> None:
+    saagie.get_instance = ends_at(200)
+    saagie.intercept = fails(503, 95, 105)
+    assert await all_end(scenario.wait_many(1, 150))
+    await asyncio.sleep(0.1)
+    errors = [0, sum(backend.values("errors")), 0]
+    for line, count in zip(lines(), errors, strict=True):
+        assert re.search(f"Saagie watcher of {scenario.conn_id}, 6. s: watched 150, .* errors {count}", line)
+        assert ("HTTP 503" in line) == (count > 0)
+    assert errors[1] == len([poll for poll in saagie.polls if 95 <= poll.at < 105])
+    assert sum(backend.values("requests")) == len(saagie.polls)
+    assert sum(backend.values("asked")) == sum(len(poll.ids) for poll in saagie.polls)
+    assert sum(backend.values("ended")) == 150
+    *watched, last = backend.values("watched")
+    assert ({*watched}, last) == ({150}, 0)
+    assert max(backend.values("lag")) < timedelta(seconds=20)
+    assert {tags["conn_id"] for *_, tags in backend.received} == {scenario.conn_id}
+
+
+@pytest.mark.parametrize("scenario", [5.0], indirect=True)
+async def test_line_comes_if_no_poll_is_due(
+    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines
+) -> None:
+    saagie.get_instance = lambda *_: row("RUNNING", age=3 * HOUR)
+    one = scenario.wait(1, poll_interval=600)  # one poll at the start, the next one after ten minutes
+    await asyncio.sleep(5 * EVERY + 5)
+    assert len(lines()) == 5
+    assert all(re.search(", 60 s: watched 1, asked [01] in", line) for line in lines())
+    await one.leave()
+
+
+async def test_lag_is_the_delay_of_the_last_poll(scenario: Scenario, saagie: FakeSaagie, backend: Backend) -> None:
+    saagie.latency = 1.0
+    waiting = scenario.wait_many(1, 1_200)  # four hundred a second: the last are polled 2 s late
+    await asyncio.sleep(3 * EVERY + 1)
+    _, *later = backend.values("lag")
+    assert [round(lag.total_seconds(), 1) for lag in later] == [2.0, 2.0]
+    await cancel_all(waiting)
+
+
+async def test_line_is_in_no_tasks_log(
+    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow selects the log by the context. A thread writes the line, since the log may block."""
+    owner: ContextVar[str] = ContextVar("owner", default="nobody")
+    records: list[tuple[str, int]] = []
+
+    def keep(_: object) -> bool:
+        records.append((owner.get(), threading.get_ident()))
+        return True
+
+    monkeypatch.setattr(logging.getLogger(LOGGER), "filters", [keep])
+    owner.set("the first task")
+    saagie.get_instance = ends_at(100)
+    assert await all_end([scenario.wait(1)])
+    ((context, thread),) = records
+    assert (context, thread != threading.get_ident()) == ("nobody", True)
+
+
+async def test_log_requests_and_their_errors_are_counted(
+    scenario: Scenario, saagie: FakeSaagie, backend: Backend
+) -> None:
+    saagie.get_instance = ends_at(100)
+    saagie.get_log = lambda *_: [("STDOUT", "line")]
+    unusable = [web.json_response({"data": None}), web.json_response({"data": ["junk"]})]
+
+    def intercept(request: Request) -> web.Response | None:
+        if request.operation != "watchLogs" or request.at >= 35:
+            return None
+        return unusable.pop() if unusable else web.Response(status=503)
+
+    saagie.intercept = intercept
+    assert await all_end([scenario.wait(1, stream_logs=True)])
+    await asyncio.sleep(0.1)
+    assert sum(backend.values("requests")) == len(saagie.requests) > len(saagie.polls)
+    assert sum(backend.values("asked")) == len(saagie.polls)
+    assert sum(backend.values("errors")) == len([poll for poll in saagie.log_polls if poll.at < 35]) > 2
+
+
+async def test_consecutive_watchers_share_a_meter(
+    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines
+) -> None:
+    saagie.get_instance = ends_at(0)
+    for number in range(1, 9):
+        assert await all_end([scenario.wait(number)])
+        await asyncio.sleep(25)
+    assert 2 <= len(lines()) <= saagie.now() / EVERY
+    assert sum(backend.values("ended")) == 8
+
+
+async def test_worker_reports_nothing(
+    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "airflow.jobs.triggerer_job_runner")
+    saagie.get_instance = ends_at(100)
+    assert await all_end([scenario.wait(1)])
+    assert triggerer_stats() is None
+    assert (lines(), backend.received) == ([], [])

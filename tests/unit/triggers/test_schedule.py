@@ -1,8 +1,9 @@
-"""Who is due when, held against a model that sorts a list; and how much is asked for in one request."""
+"""When a waiter is due, compared with a model that sorts a list, and the size of a batch."""
 
 from __future__ import annotations
 
 import asyncio
+import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -11,9 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider_saagie.triggers.batch_size import BELIEVED, BatchSize
-from airflow_provider_saagie.triggers.schedule import NOT_SCHEDULED, Schedule
+from airflow_provider_saagie.triggers.schedule import (
+    EARLY,
+    FINEST_GRID,
+    NOT_SCHEDULED,
+    Schedule,
+    interval,
+    next_but_not_soon,
+    next_tick,
+)
 from airflow_provider_saagie.triggers.waiter import Asked, Waiter
-from tests.unit.triggers.recorded import Recorder
+from tests.support.recording_logger import RecordingLogger
 
 MANY = 4
 STEPS = st.lists(
@@ -65,20 +74,20 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 
 @settings(max_examples=400, derandomize=True, deadline=None)
 @given(steps=STEPS)
-def test_it_gives_whom_a_sorted_list_would_give(
-    loop: asyncio.AbstractEventLoop, steps: list[tuple[object, ...]]
-) -> None:
-    schedule, model, now = Schedule(), Model(), 100.0
-    waiters: list[Asked] = [Waiter(instance_id="1", log=Recorder(), verdict=loop.create_future()) for _ in range(MANY)]
+def test_schedule_equals_a_sorted_list(loop: asyncio.AbstractEventLoop, steps: list[tuple[object, ...]]) -> None:
+    schedule, model, now, taken = Schedule(), Model(), 100.0, list[Asked]()
+    waiters: list[Asked] = [
+        Waiter(instance_id="1", log=RecordingLogger(), verdict=loop.create_future()) for _ in range(MANY)
+    ]
     intervals: dict[int, float] = {}
-    used: set[tuple[int, float]] = set()  # who is put anew for a time keeps the place it had there: nobody minds
+    used: set[tuple[int, float]] = set()  # one put again for a time keeps its place there, which is harmless
     for step in steps:
         match step:
-            case ("put", int(who), float(ahead), int(interval)):
+            case ("put", int(who), float(ahead), int(seconds)):
                 if not waiters[who].left and (who, now + ahead) not in used:
                     used.add((who, now + ahead))
-                    intervals[who] = interval
-                    schedule.put(waiters[who], now + ahead, interval)
+                    intervals[who] = seconds
+                    schedule.put(waiters[who], now + ahead, seconds)
                     model.put(who, now + ahead)
             case ("drop", int(who)):
                 schedule.drop(waiters[who])
@@ -94,16 +103,45 @@ def test_it_gives_whom_a_sorted_list_would_give(
                 assert schedule.next_due() == model.next_due()
             case _:
                 assert schedule.next_due() == model.next_due()
-    queues = (schedule._coming, schedule._due)
-    assert all(sorted(one._times) == sorted(one._queues) for one in queues)
     schedule.take(now + 100, 1_000)
-    assert [(one._times, one._queues) for one in queues] == [([], {})] * 2  # nothing is kept of who is not scheduled
+    logs = [weakref.ref(waiter.log) for waiter in waiters]
+    waiters.clear()
+    taken = []
+    assert [log() for log in logs] == [None] * MANY  # nothing is kept of a waiter that is not scheduled
 
 
-def test_a_size_that_worked_is_kept_for_a_while_then_twice_as_much_is_tried_up_to_the_largest() -> None:
+def test_batch_size_doubles_after_a_while() -> None:
     size = BatchSize(100)
     assert size.at(BELIEVED) == 100
     size.shrink(30, 1_000)
     size.shrink(70, 1_000)  # another request of the same round, of which less was refused
     times = [1_000 + BELIEVED * rounds for rounds in (0.99, 1, 1.99, 2, 2.99, 3)]
     assert [size.at(now) for now in times] == [30, 60, 60, 100, 100, 100]
+
+
+@given(age=st.floats(0, 1e7), poll_interval=st.floats(0.05, 3600))
+def test_interval_is_the_poll_interval_at_most(age: float, poll_interval: float) -> None:
+    assert 0 < interval(age, poll_interval) <= poll_interval
+    assert interval(1e7, poll_interval) == poll_interval
+
+
+GRID = st.floats(FINEST_GRID, 3600)
+
+
+@given(now=st.floats(0, 1e7), seconds=GRID)
+def test_next_tick_is_neither_too_soon_nor_far_off(now: float, seconds: float) -> None:
+    tick = next_tick(now, seconds)
+    assert EARLY * 0.99 <= tick - now <= (seconds + EARLY) * 1.01
+    assert next_tick(tick, seconds) - tick == pytest.approx(seconds, rel=1e-6)
+    assert next_tick(tick - EARLY * 0.9, seconds) == next_tick(tick, seconds)
+
+
+@given(now=st.floats(0, 1e7), seconds=GRID)
+def test_next_but_not_soon_is_half_an_interval_ahead(now: float, seconds: float) -> None:
+    assert seconds * 0.499 <= next_but_not_soon(now, seconds) - now <= seconds * 1.001
+
+
+@given(now=st.floats(0, 1e7), seconds=st.floats(0.05, FINEST_GRID, exclude_max=True))
+def test_interval_too_short_for_a_grid_is_kept(now: float, seconds: float) -> None:
+    for due in (next_tick(now, seconds), next_but_not_soon(now, seconds)):
+        assert due - now == pytest.approx(max(seconds, EARLY), abs=1e-6)

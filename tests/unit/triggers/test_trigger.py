@@ -1,15 +1,14 @@
-"""The trigger apart from its waiting: what it carries, what it loads, what it does when its task is ended."""
+"""The instance trigger apart from its waiting: its arguments, its event, and what it does if its task ended."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
+import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from airflow.sdk.execution_time import task_runner
@@ -17,34 +16,19 @@ from airflow.sdk.execution_time.comms import GetTaskStates, TaskStatesResult
 from packaging.version import Version
 
 from airflow_provider_saagie.exceptions import SaagieError
-from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.events import InstanceEvent
 from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
-from tests.unit.triggers.recorded import Recorder
-from tests.unit.triggers.small_saagie import SmallSaagie, connection, instance, row, small_saagie
-from tests.unit.triggers.test_free_loop import StandsStill
+from tests.support.fake_saagie import ends_at, fails, instance, row
+from tests.support.recording_logger import BlockedLogger, RecordingLogger
+from tests.support.watcher_scenario import Scenario
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
-
-# Only `make test-bounds` runs this on an older one.
-TELLS_OF_KILLS = pytest.mark.skipif(
+# `make test-bounds` runs these on older versions too.
+HAS_KILLS = pytest.mark.skipif(
     Version(version("apache-airflow-core")) < Version("3.3"), reason="Airflow before 3.3 tells no trigger of a kill"
 )
-HEAVY = ("gql", "graphql", "aiohttp", "requests", "requests_toolbelt")
 
 
-def test_importing_the_trigger_loads_nothing_heavy() -> None:
-    code = (
-        "import sys, airflow.triggers.base; before = set(sys.modules)\n"
-        "import airflow_provider_saagie.triggers.saagie\n"
-        f"print([name for name in {HEAVY!r} if name in set(sys.modules) - before])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.strip().splitlines()[-1] == "[]"
-
-
-def test_what_is_serialized_makes_the_same_trigger_again() -> None:
+def test_serialized_arguments_make_the_same_trigger() -> None:
     given = {
         "saagie_conn_id": "c",
         "instance_id": instance(1),
@@ -62,48 +46,48 @@ def test_what_is_serialized_makes_the_same_trigger_again() -> None:
         "deferred_at": 1e9,
     }
     path, kwargs = SaagieJobInstanceTrigger(**given).serialize()
-    assert path == "airflow_provider_saagie.triggers.saagie.SaagieJobInstanceTrigger"
     assert kwargs == given
     assert SaagieJobInstanceTrigger(**json.loads(json.dumps(kwargs))).serialize() == (path, kwargs)
 
 
-@pytest.mark.parametrize(
-    ("change", "complaint"),
-    [
-        ({"status": "done"}, "status is 'done'"),
-        ({"instance_id": None}, "`instance_id` is None"),
-        ({"message": ""}, "`message` is ''"),
-        ({"status": "success"}, "says success"),
-        ({"instance_status": None}, "names neither"),
-        ({"error_kind": "odd"}, "`error_kind` is 'odd'"),
-        ({"deadline_kind": "odd"}, "`deadline_kind` is 'odd'"),
-        ({"log_lines_seen": "many"}, "`log_lines_seen` is 'many'"),
-    ],
-)
-def test_a_malformed_event_is_refused_where_it_arrives(change: dict[str, Any], complaint: str) -> None:
+def test_malformed_event_is_rejected() -> None:
     good = InstanceEvent("error", instance(1), "It failed.", instance_status="FAILED").as_event()
     assert InstanceEvent.from_event({**good, "a_later_key": 1}).instance_status == "FAILED"
-    with pytest.raises(SaagieError, match=complaint):
-        InstanceEvent.from_event({**good, **change})
-
-
-@pytest.mark.parametrize("event", [None, "success", [], {}])
-def test_what_is_no_event_is_refused(event: object) -> None:
-    with pytest.raises(SaagieError, match="event can't be used"):
-        InstanceEvent.from_event(event)
+    changes: dict[str, dict[str, Any]] = {
+        "status is 'done'": {"status": "done"},
+        "`instance_id` is None": {"instance_id": None},
+        "`message` is ''": {"message": ""},
+        "says success": {"status": "success"},
+        "names neither": {"instance_status": None},
+        "`error_kind` is 'odd'": {"error_kind": "odd"},
+        "`deadline_kind` is 'odd'": {"deadline_kind": "odd"},
+        "`log_lines_seen` is 'many'": {"log_lines_seen": "many"},
+    }
+    for complaint, change in changes.items():
+        with pytest.raises(SaagieError, match=complaint):
+            InstanceEvent.from_event({**good, **change})
+    for event in (None, "success", [], {}):
+        with pytest.raises(SaagieError, match="event can't be used"):
+            InstanceEvent.from_event(event)
 
 
 @dataclass
 class Supervisor:
-    """Stands for Airflow's supervisor, which a trigger asks for its task's state."""
+    """Airflow's supervisor, which a trigger asks for its task's state.
 
-    state: str | None
+    :param state: the state, or the error that the request ends with.
+    :param seconds: how long a response takes.
+    """
+
+    state: str | Exception | None
     seconds: float = 0.0
-    asked: list[Any] = field(default_factory=list)
+    requests: list[Any] = field(default_factory=list)
 
     async def asend(self, message: Any) -> Any:
-        self.asked.append(message)
+        self.requests.append(message)
         await asyncio.sleep(self.seconds)
+        if isinstance(self.state, Exception):
+            raise self.state
         if not isinstance(message, GetTaskStates):
             raise RuntimeError("no such connection")
         key = "task" if message.map_index is None else f"task_{message.map_index}"
@@ -119,184 +103,172 @@ class TaskInstance:
 
 
 class Recorded(SaagieJobInstanceTrigger):
-    """A trigger whose log is kept."""
+    """A trigger with a log that tests read."""
 
-    def __init__(self, *, task_instance: Any = None, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.recorder: Recorder = Recorder()
-        self._task_instance = task_instance or TaskInstance()
+    recorder: RecordingLogger
 
     @property
-    def log(self) -> Recorder:  # type: ignore[override]
+    def log(self) -> RecordingLogger:  # type: ignore[override]
         return self.recorder
 
 
-async def killed(one: Recorded) -> None:
-    """Run a trigger, and end it as Airflow 3.3 does: cancelled, `on_kill`, cancelled again each second, `cleanup`."""
+def make_trigger(s: Scenario, instance_id: str, log: RecordingLogger | None = None, **more: Any) -> Recorded:
+    trigger = Recorded(saagie_conn_id=s.conn_id, instance_id=instance_id, **more)
+    trigger.recorder = log or RecordingLogger()
+    return trigger
+
+
+async def event_of(trigger: Recorded) -> InstanceEvent:
+    (event,) = [event async for event in trigger.run()]
+    return InstanceEvent.from_event(json.loads(json.dumps(event.payload)))
+
+
+async def test_event_says_how_the_waiting_ended(scenario: Scenario) -> None:
+    s = scenario
+    rows = {instance(1): row("SUCCEEDED", endTime="then"), instance(10): row("FAILED"), instance(4): row("RUNNING")}
+    s.saagie.get_instance = lambda instance_id, _: rows.get(instance_id)
+    limit = {"deadline": time.time() + 100, "deadline_kind": "execution_timeout"}
+    triggers = (
+        make_trigger(s, instance(1), owned=True),
+        make_trigger(s, instance(10).upper()),
+        make_trigger(s, instance(3)),
+        make_trigger(s, instance(4), **limit),
+        make_trigger(s, "{{ no id }}"),
+    )
+    events = await asyncio.gather(*map(event_of, triggers))
+    assert [(e.status, e.instance_status, e.error_kind, e.deadline_kind, e.end_time) for e in events] == [
+        ("success", "SUCCEEDED", None, None, "then"),
+        ("error", "FAILED", None, None, None),
+        ("error", None, "gone", None, None),
+        ("timeout", "RUNNING", None, "execution_timeout", None),
+        ("error", None, "api", None, None),
+    ]
+    assert s.saagie.now() < 101
+    assert [(e.instance_id, e.owned) for e in events[:2]] == [(instance(1), True), (instance(10), False)]
+    assert "UUID" in events[4].message
+    s.saagie.intercept = fails(503)
+    event = await event_of(make_trigger(s, instance(4), **limit))
+    assert (event.status, event.instance_status) == ("timeout", None)
+    assert "Saagie could not be asked once more" in event.message
+
+
+async def test_deferred_task_waits_for_the_scheduler(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scheduler must have heard of the deferral before the event, by the next heartbeat and three seconds."""
+    monkeypatch.setenv("AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL", "2")
+    scenario.saagie.get_instance = ends_at(0)
+    for has_task, deferred_ago, delay in ((False, -1000, 0), (True, -1000, 5), (True, 1000, 0)):
+        trigger = make_trigger(scenario, instance(1), deferred_at=time.time() - deferred_ago)
+        trigger.task_instance = TaskInstance() if has_task else None
+        began = scenario.saagie.now()
+        assert (await event_of(trigger)).status == "success"
+        assert delay <= scenario.saagie.now() - began < delay + 1, (has_task, deferred_ago)
+
+
+async def run_until_killed(trigger: Recorded) -> None:
+    """Run a trigger and end it as Airflow 3.3 does: cancel, `on_kill`, cancel again each second, `cleanup`."""
 
     async def as_the_triggerer_does() -> None:
         try:
-            async for _ in one.run():
+            async for _ in trigger.run():
                 pass
         except asyncio.CancelledError:
             with suppress(asyncio.CancelledError):
-                await one.on_kill()
+                await trigger.on_kill()
             raise
         finally:
-            await one.cleanup()
+            await trigger.cleanup()
 
     task = asyncio.create_task(as_the_triggerer_does())
     await asyncio.sleep(0.6)
     while not task.done():
         task.cancel()
         await asyncio.wait({task}, timeout=1)
-    while watcher._tasks:
-        await asyncio.wait(set(watcher._tasks))
 
 
-@pytest.fixture
-def kill(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[SmallSaagie, Recorded]]:
-    """A function that lets a trigger wait, kills it, and gives Saagie and the trigger."""
+async def kill(
+    s: Scenario, supervisor: Supervisor, *, is_running: bool = True, map_index: int = -1, **more: Any
+) -> list[str]:
+    """End the task of a trigger and return the trigger's log.
 
-    async def scene(supervisor: Supervisor, stop_seconds: float, more: dict[str, Any]) -> tuple[SmallSaagie, Recorded]:
-        async with small_saagie() as saagie:
-            saagie.tell = lambda *_: row("RUNNING")
-            saagie.stop_seconds = stop_seconds
-            monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
-            conn_id = connection(saagie.url, monkeypatch)
-            one = Recorded(saagie_conn_id=conn_id, instance_id=instance(1), **more)
-            await killed(one)
-            return saagie, one
-
-    def play(supervisor: Supervisor, *, stop_seconds: float = 0.0, **more: Any) -> tuple[SmallSaagie, Recorded]:
-        steps: Coroutine[Any, Any, tuple[SmallSaagie, Recorded]] = scene(supervisor, stop_seconds, more)
-        return asyncio.run(steps, debug=True)
-
-    return play
+    :param is_running: whether the trigger runs; if not, only `on_kill` does, as after a takeover by another triggerer.
+    """
+    s.monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    trigger = make_trigger(s, instance(1), **{"owned": True, **more})
+    trigger.task_instance = TaskInstance(map_index=map_index)
+    await (run_until_killed(trigger) if is_running else trigger.on_kill())
+    await asyncio.sleep(60)  # until the stop has ended
+    return trigger.log.lines
 
 
-@TELLS_OF_KILLS
+@HAS_KILLS
 @pytest.mark.parametrize(
     ("state", "words"),
     [
         ("failed", "was marked failed"),
         ("success", "was marked success"),
+        ("removed", "was removed"),
         (None, "was cleared"),
         ("running", "is running: it was cleared, or resumed elsewhere"),
     ],
 )
-def test_an_owned_instance_is_stopped_when_a_user_ends_the_task(
-    kill: Callable[..., tuple[SmallSaagie, Recorded]], state: str | None, words: str
-) -> None:
-    saagie, one = kill(Supervisor(state), owned=True)
-    assert saagie.stopped == [instance(1)]
-    assert one.recorder.lines[0].endswith(f"because the task {words}.")
-    assert one.recorder.lines[1:] == ["Saagie was asked to stop it."]
+async def test_owned_instance_is_stopped_if_its_task_ended(scenario: Scenario, state: str | None, words: str) -> None:
+    """The stop continues after the second that Airflow gives `on_kill`."""
+    scenario.saagie.stop_seconds = 2.0
+    why, stopped = await kill(scenario, Supervisor(state, seconds=0.5))
+    assert scenario.saagie.stopped == [instance(1)]
+    assert why.endswith(f"because the task {words}.")
+    assert stopped == "Saagie was asked to stop it."
 
 
-@TELLS_OF_KILLS
-def test_the_stop_goes_on_after_the_second_that_airflow_gives(
-    kill: Callable[..., tuple[SmallSaagie, Recorded]],
-) -> None:
-    saagie, _ = kill(Supervisor("failed", seconds=0.5), owned=True, stop_seconds=2.0)
-    assert saagie.stopped == [instance(1)]
-
-
-@TELLS_OF_KILLS
-def test_a_log_that_takes_no_line_for_now_delays_no_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    log = StandsStill()
-
-    async def scene() -> None:
-        async with small_saagie() as saagie:
-            saagie.refuse = lambda _: log.go_on.set()
-            monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor("failed"), raising=False)
-            one = Recorded(saagie_conn_id=connection(saagie.url, monkeypatch), instance_id=instance(1), owned=True)
-            one.recorder = log
-            await one.on_kill()
-            assert saagie.stopped == [instance(1)]
-
-    asyncio.run(scene(), debug=True)
-    assert not log.waited_in_vain
-    assert log.lines[1:] == ["Saagie was asked to stop it."]
-
-
-@TELLS_OF_KILLS
-def test_nothing_is_stopped_while_the_task_is_still_deferred(
-    kill: Callable[..., tuple[SmallSaagie, Recorded]],
-) -> None:
-    saagie, one = kill(Supervisor("deferred"), owned=True)
-    assert saagie.stopped == []
-    assert "still deferred" in one.recorder.lines[0]
-
-
-@TELLS_OF_KILLS
-@pytest.mark.parametrize("state", ["scheduled", "success"])
-def test_no_stop_is_asked_for_where_the_instance_has_ended(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
-    """Another triggerer has seen the end, and Airflow tells this one late that the trigger is no longer its own."""
-
-    async def scene() -> Recorded:
-        async with small_saagie() as saagie:
-            saagie.tell = lambda *_: row("SUCCEEDED")
-            monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor(state), raising=False)
-            one = Recorded(saagie_conn_id=connection(saagie.url, monkeypatch), instance_id=instance(1), owned=True)
-            await one.on_kill()
-            assert saagie.stopped == []
-            return one
-
-    lines = asyncio.run(scene(), debug=True).recorder.lines
-    assert lines[1:] == ["It has ended already: there is nothing to stop."]
-
-
-@TELLS_OF_KILLS
-@pytest.mark.parametrize("answer", ["refused", "hangs"])
-def test_a_stop_is_asked_for_also_where_nobody_can_say_whether_the_instance_has_ended(
-    monkeypatch: pytest.MonkeyPatch, answer: str
-) -> None:
-    async def scene() -> None:
-        async with small_saagie() as saagie:
-            if answer == "hangs":
-                monkeypatch.setattr(watcher, "LAST_LOOK", 0.3)
-                saagie.latency = 0.6
-            else:
-                saagie.tell = lambda *_: None
-            monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", Supervisor("failed"), raising=False)
-            one = Recorded(saagie_conn_id=connection(saagie.url, monkeypatch), instance_id=instance(1), owned=True)
-            await one.on_kill()
-            assert saagie.stopped == [instance(1)]
-
-    asyncio.run(scene(), debug=True)
-
-
-@TELLS_OF_KILLS
-def test_a_mapped_task_asks_for_its_own_state(kill: Callable[..., tuple[SmallSaagie, Recorded]]) -> None:
-    supervisor = Supervisor("deferred")
-    saagie, _ = kill(supervisor, owned=True, task_instance=TaskInstance(map_index=3))
-    assert supervisor.asked[-1].map_index == 3
-    assert saagie.stopped == []
-
-
-@pytest.mark.parametrize("more", [{"owned": False}, {"owned": True, "stop_on_kill": False}])
-def test_what_is_not_ours_to_stop_is_left(
-    kill: Callable[..., tuple[SmallSaagie, Recorded]], more: dict[str, Any]
-) -> None:
-    supervisor = Supervisor("failed")
-    saagie, one = kill(supervisor, **more)
-    assert saagie.stopped == []
-    assert one.recorder.lines == []
-    assert not any(isinstance(message, GetTaskStates) for message in supervisor.asked)
-
-
+@HAS_KILLS
 @pytest.mark.parametrize(
-    ("error", "words"),
-    [(ConnectionError("the supervisor is gone"), "the supervisor is gone"), (EOFError(), "EOFError")],
+    ("state", "more", "words"),
+    [
+        ("deferred", {}, "still deferred"),
+        ("deferred", {"map_index": 3}, "still deferred"),
+        (ConnectionError("the supervisor is gone"), {}, "could not be asked for (the supervisor is gone)"),
+        (EOFError(), {}, "could not be asked for (EOFError)"),
+        ("failed", {"owned": False}, None),
+        ("failed", {"stop_on_kill": False}, None),
+    ],
 )
-def test_an_instance_is_left_where_the_tasks_state_cannot_be_asked_for(
-    kill: Callable[..., tuple[SmallSaagie, Recorded]], error: Exception, words: str
+async def test_instance_is_left_if_its_stop_is_not_wanted(
+    scenario: Scenario, state: str | Exception, more: dict[str, Any], words: str | None
 ) -> None:
-    class Mute(Supervisor):
-        async def asend(self, message: Any) -> Any:
-            raise error
+    supervisor = Supervisor(state)
+    lines = await kill(scenario, supervisor, **more)
+    assert scenario.saagie.stopped == []
+    requests = [message for message in supervisor.requests if isinstance(message, GetTaskStates)]
+    if words is None:
+        assert (lines, requests) == ([], [])
+    else:
+        assert words in lines[0]
+        assert [request.map_index for request in requests] == [more.get("map_index")]
 
-    saagie, one = kill(Mute("failed"), owned=True)
-    assert saagie.stopped == []
-    assert f"could not be asked for ({words})" in one.recorder.lines[0]
+
+@HAS_KILLS
+async def test_ended_instance_is_not_stopped(scenario: Scenario) -> None:
+    """Another triggerer has seen the end; Airflow tells this one late that the trigger is no longer its own."""
+    scenario.saagie.get_instance = ends_at(0)
+    for state in ("scheduled", "success"):
+        lines = await kill(scenario, Supervisor(state), is_running=False)
+        assert lines[1:] == ["It has ended already: there is nothing to stop."], state
+    assert scenario.saagie.stopped == []
+
+
+@HAS_KILLS
+async def test_instance_of_unknown_status_is_stopped(scenario: Scenario) -> None:
+    scenario.saagie.get_instance = lambda *_: None
+    for latency in (0.0, 5.0):  # longer than the poll before the stop may take, shorter than the stop
+        scenario.saagie.latency = latency
+        await kill(scenario, Supervisor("failed"), is_running=False)
+    assert scenario.saagie.stopped == [instance(1)] * 2
+
+
+@HAS_KILLS
+async def test_blocked_log_does_not_delay_the_stop(scenario: Scenario) -> None:
+    log = BlockedLogger()
+    scenario.saagie.intercept = lambda request: log.go_on.set() if request.operation == "stopJobInstance" else None
+    lines = await kill(scenario, Supervisor("failed"), is_running=False, log=log)
+    assert scenario.saagie.stopped == [instance(1)]
+    assert lines[1:] == ["Saagie was asked to stop it."]

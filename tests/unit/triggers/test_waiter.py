@@ -1,4 +1,4 @@
-"""What is kept of one who waits, without a poller: lines into its own log, its verdict, its doubts, its link."""
+"""A waiter without a poller: its verdict, its link, and the lines in its log, in order and by a thread."""
 
 from __future__ import annotations
 
@@ -13,27 +13,20 @@ import pytest
 
 from airflow_provider_saagie.client.instances import JobInstance
 from airflow_provider_saagie.triggers.teller import Teller
-from airflow_provider_saagie.triggers.waiter import Asked, Failed, StillOnItsWay, Waiter
-from tests.unit.triggers.recorded import Recorder
-from tests.unit.triggers.small_job import JOB
-from tests.unit.triggers.small_saagie import PROJECT, instance, row
+from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay, Waiter
+from tests.support.fake_job import JOB
+from tests.support.fake_saagie import PROJECT, instance, row
+from tests.support.recording_logger import BlockedLogger, BrokenLogger, RecordingLogger
 from tests.unit.triggers.test_rounds import SETTINGS
 
-WHOSE = contextvars.ContextVar("WHOSE", default="nobody's")
+USER = contextvars.ContextVar("USER", default="nobody")
 
 
-class Attentive(Recorder):
-    """Keeps in whose context each line was logged, as Airflow tells by it whose log a line is for."""
-
-    def handle(self, record: Any) -> None:
-        self.lines.append(f"{WHOSE.get()}: {record.getMessage()}")
-
-
-class Deaf(Recorder):
-    """A log that takes no line."""
+class ContextLogger(RecordingLogger):
+    """Keeps the context of each line, by which Airflow selects the task's log."""
 
     def handle(self, record: Any) -> None:
-        raise OSError("the pipe is closed")
+        self.lines.append(f"{USER.get()}: {record.getMessage()}")
 
 
 @pytest.fixture
@@ -43,81 +36,89 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
     loop.close()
 
 
-def waiter(loop: asyncio.AbstractEventLoop, **more: Any) -> Waiter:
-    return Waiter(instance_id=instance(1), verdict=loop.create_future(), **{"log": Recorder(), **more})
+def make_waiter(loop: asyncio.AbstractEventLoop, **more: Any) -> Waiter:
+    return Waiter(instance_id=instance(1), verdict=loop.create_future(), **{"log": RecordingLogger(), **more})
 
 
-def test_a_line_is_logged_in_the_waiters_context_though_that_is_in_use(loop: asyncio.AbstractEventLoop) -> None:
-    """The loop may run the waiter's deadline in it while a thread writes."""
-    log = Attentive()
-    WHOSE.set("somebody's")
-    one = waiter(loop, log=log)
-    WHOSE.set("nobody's")
-    one.write(logging.INFO, "100 % done")
-    one.context.run(one.write, logging.INFO, "a second")
-    assert log.lines == ["somebody's: 100 % done", "somebody's: a second"]
+def test_line_is_written_in_the_waiters_context(loop: asyncio.AbstractEventLoop) -> None:
+    """Even while the loop runs the waiter's deadline in the same context."""
+    log = ContextLogger()
+    USER.set("somebody")
+    waiter = make_waiter(loop, log=log)
+    USER.set("nobody")
+    waiter.write(logging.INFO, "100 % done")
+    waiter.context.run(waiter.write, logging.INFO, "a second")
+    assert log.lines == ["somebody: 100 % done", "somebody: a second"]
 
 
-def test_when_the_last_line_was_written_is_known_also_where_the_log_took_none(loop: asyncio.AbstractEventLoop) -> None:
-    for log in (Recorder(), Deaf()):
-        one = waiter(loop, log=log)
+def test_time_of_the_last_line_is_kept(loop: asyncio.AbstractEventLoop) -> None:
+    for log in (RecordingLogger(), BrokenLogger()):
+        waiter = make_waiter(loop, log=log)
         before = time.monotonic()
-        one.write(logging.INFO, "a line")
-        assert before <= (one.last_line_at or 0.0) <= time.monotonic()
+        waiter.write(logging.INFO, "a line")
+        assert before <= (waiter.last_line_at or 0.0) <= time.monotonic()
+    waiter = make_waiter(loop, left=True)  # nothing is written any more
+    waiter.write(logging.INFO, "a line")
+    assert (waiter.log.lines, waiter.last_line_at) == ([], None)  # type: ignore[attr-defined]
 
 
-def test_who_has_left_is_written_nothing(loop: asyncio.AbstractEventLoop) -> None:
-    log = Recorder()
-    one = waiter(loop, log=log, left=True)
-    one.write(logging.INFO, "a line")
-    assert (log.lines, one.last_line_at) == ([], None)
+def test_first_verdict_counts(loop: asyncio.AbstractEventLoop) -> None:
+    waiter = make_waiter(loop)
+    waiter.settle(StillOnItsWay(was_read=True))
+    waiter.settle(Failed("api", "late"))
+    assert waiter.verdict.result() == StillOnItsWay(was_read=True)
 
 
-def test_a_log_that_takes_no_line_costs_nobody_else_his() -> None:
-    async def told() -> list[str]:
-        teller, log = Teller(), Recorder()
-        for n, taking in enumerate((Deaf(), log)):
-            Waiter(instance_id=instance(n), log=taking, teller=teller).say(logging.WARNING, "line %d", n)
-        await teller.told([(Waiter(instance_id=instance(2), log=log), logging.INFO, "line 2")])
-        return log.lines
-
-    assert asyncio.run(told()) == ["line 1", "line 2"]
-
-
-def test_the_first_verdict_counts(loop: asyncio.AbstractEventLoop) -> None:
-    one = waiter(loop)
-    one.settle(StillOnItsWay(was_read=True))
-    one.settle(Failed("api", "late"))
-    assert one.verdict.result() == StillOnItsWay(was_read=True)
-
-
-def test_who_is_in_doubt_is_so_no_more_after_saagie_was_away(loop: asyncio.AbstractEventLoop) -> None:
-    one = waiter(loop, nulls=1, error_since=0.0, unknown_since=0.0)
-    doubts = [one.is_in_doubt]
-    one.forget_doubts()
-    assert (one.nulls, one.error_since, one.unknown_since) == (0, None, None)
-    doubts.append(one.is_in_doubt)
-    one.asked_alone = True
-    assert [*doubts, one.is_in_doubt] == [True, False, True]
-
-
-@pytest.mark.parametrize("of_feed", [False, True])
-def test_only_a_feeds_waiter_is_endless_and_left_to_its_feed_to_tell(
-    loop: asyncio.AbstractEventLoop, of_feed: bool
-) -> None:
-    one = waiter(loop, of_feed=of_feed)
-    assert (one.endless, one.quiet) == (of_feed, of_feed)
-    other = Asked(log=Recorder(), verdict=loop.create_future())
-    assert (other.endless, other.quiet) == (False, False)
-
-
-def test_its_link_is_the_best_there_is(loop: asyncio.AbstractEventLoop) -> None:
+def test_link_is_the_best_available(loop: asyncio.AbstractEventLoop) -> None:
     page = f"{SETTINGS.base_url}/projects/platform/1/project/{PROJECT}/job/{JOB}/instances/{instance(1)}"
-    one = waiter(loop, project_id=PROJECT, job_id=JOB)
-    assert one.link(SETTINGS) == page
-    assert one.link(None) == f"job instance {instance(1)}"
-    of_no_job = waiter(loop, project_id=PROJECT)
-    assert of_no_job.link(SETTINGS) == f"job instance {instance(1)} on {SETTINGS.base_url}"
-    of_no_job.instance = JobInstance.from_answer({**row("RUNNING", jobId=JOB), "id": instance(1)})
-    assert of_no_job.link(SETTINGS) == page
-    assert waiter(loop, job_id=JOB).link(SETTINGS) == f"job instance {instance(1)} on {SETTINGS.base_url}"
+    waiter = make_waiter(loop, project_id=PROJECT, job_id=JOB)
+    assert (waiter.link(SETTINGS), waiter.link(None)) == (page, f"job instance {instance(1)}")
+    without_job = make_waiter(loop, project_id=PROJECT)
+    for incomplete in (without_job, make_waiter(loop, job_id=JOB)):
+        assert incomplete.link(SETTINGS) == f"job instance {instance(1)} on {SETTINGS.base_url}"
+    without_job.instance = JobInstance.from_answer({**row("RUNNING", jobId=JOB), "id": instance(1)})
+    assert without_job.link(SETTINGS) == page
+
+
+# The teller
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_lines_come_in_order_one_thread_at_a_time(leaves: bool) -> None:
+    """And those of a waiter that has left meanwhile are dropped."""
+
+    async def main() -> None:
+        log, teller = BlockedLogger(), Teller()
+        first, second = (Waiter(instance_id=str(n), log=log, teller=teller) for n in (1, 2))
+        for n in range(2):  # also in one turn of the loop they are one thread's
+            first.say(logging.INFO, "line %d", 2 * n)
+        assert await log.is_reached()
+        for n in (1, *range(3, 20)):
+            (first, second)[n % 2].say(logging.INFO, "line %d", n)
+            await asyncio.sleep(0.001)
+        assert second.newest_line
+        assert not second.newest_line.done()
+        second.left = leaves
+        log.go_on.set()
+        await teller.told([(first, logging.INFO, "100 % done")])
+        assert second.newest_line.done()
+        await teller.close()
+        expected = range(0, 20, 2) if leaves else (0, 2, 1, *range(3, 20))
+        assert log.lines == [*(f"line {n}" for n in expected), "100 % done"]
+        assert log.most_at_once == 1
+
+    asyncio.run(main())
+
+
+def test_closed_teller_still_writes_the_lines_of_a_stop() -> None:
+    async def main() -> None:
+        log, teller = RecordingLogger(), Teller()
+        one, left = (Waiter(instance_id=str(n), log=log, teller=teller) for n in (1, 2))
+        one.say(logging.INFO, "Stopping it.")
+        left.say(logging.INFO, "Saagie is away.")
+        await teller.close()
+        left.left = True
+        await teller.told([(one, logging.INFO, "Saagie was asked to stop it.")])
+        assert log.lines == ["Stopping it.", "Saagie was asked to stop it."]
+
+    asyncio.run(main())

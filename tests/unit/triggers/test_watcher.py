@@ -1,837 +1,446 @@
-"""The watcher over real HTTP, in a loop whose time skips ahead: minutes of outage pass in no time, and in order."""
+"""The watcher against a fake Saagie in virtual time: batches, verdicts, deadlines, stops, waiters that come and go."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
 import itertools
-import logging
+import math
+import threading
+import time
 import weakref
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from aiohttp import web
 
 from airflow_provider_saagie.triggers import watcher
-from airflow_provider_saagie.triggers.waiter import Ended, Failed, StillOnItsWay
-from tests.pages import DOCS, blocks_in, section
-from tests.unit.triggers.scene import HOUR, Scene, all_end
-from tests.unit.triggers.skipping_loop import TimelessLoop, loop_at
-from tests.unit.triggers.small_saagie import RowFails, instance, refusal, row
+from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
+from airflow_provider_saagie.triggers.waiter import Ended, StillOnItsWay, Waiter
+from tests.support.fake_saagie import (
+    FakeSaagie,
+    ItemError,
+    connection,
+    ends_at,
+    fails,
+    fake_saagie,
+    instance,
+    refusal,
+    row,
+)
+from tests.support.recording_logger import RecordingLogger
+from tests.support.watcher_scenario import HOUR, Scenario, all_end, cancel_all
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator
 
-    from airflow_provider_saagie.client.settings import Settings
-
-    Row = dict[str, Any] | None
+    from tests.support.fake_saagie import Request, Row
 
 
-def test_250_waiters_take_three_requests_a_round_on_one_session(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        waiting = [s.wait_for(n) for n in range(1, 251)]
-        assert await all_end(waiting)
-        rounds: list[list[int]] = []
-        before = float("-inf")
-        for asked in s.saagie.looks:
-            if asked.at - before > 1:  # and not within a second of the clock, which may turn in the midst of a round
-                rounds.append([])
-            rounds[-1].append(len(asked.ids))
-            before = asked.at
-        assert sum(rounds.pop(0)) == 250
-        assert set(map(tuple, rounds)) == {(100, 100, 50)}
-        assert len(rounds) in (6, 7)  # each 10 s
-        assert len(s.saagie.logins) == 1
-        assert len({asked.peer for asked in s.saagie.looks}) <= 4  # kept connections, one per request at a time
-
-    play(scene, debug=False)
+async def test_250_waiters_take_three_requests_a_round(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.get_instance = ends_at(60)
+    assert await all_end(scenario.wait_many(1, 250))
+    rounds: dict[int, list[int]] = {}
+    for poll in saagie.polls:
+        rounds.setdefault(round(poll.at), []).append(len(poll.ids))
+    assert rounds == {at: [100, 100, 50] for at in range(0, 61, 10)}
+    assert len(saagie.logins) == 1
+    assert len({poll.peer for poll in saagie.polls}) <= 4  # kept connections, one per request at a time
 
 
-def test_young_instances_are_asked_for_more_often_and_none_less_often_than_its_interval(
-    play: Callable[..., None],
+async def test_poll_interval_grows_with_age(scenario: Scenario, saagie: FakeSaagie) -> None:
+    ends = {instance(1): 200, instance(2): 1200}
+    saagie.get_instance = lambda id_, at: row("RUNNING" if at < ends[id_] else "SUCCEEDED", age=at)
+    short, long = scenario.wait(1, poll_interval=10), scenario.wait(2, poll_interval=3600)
+    assert await all_end([short])
+    assert saagie.now() < 211
+    times = [poll.at for poll in saagie.polls if instance(1) in poll.ids]
+    gaps = [after - before for before, after in itertools.pairwise(times)]
+    assert max(gaps) <= 10.1
+    assert [round(gap) for gap in gaps[1:9]] == [1] * 8
+    assert await all_end([long])
+    assert saagie.now() < 1200 * 1.25
+
+
+@pytest.mark.parametrize("scenario", [0.0, 2.5, 5.0, 7.5], indirect=True)
+async def test_item_error_fails_its_waiter_after_a_minute(scenario: Scenario, saagie: FakeSaagie) -> None:
+    """The polls of an item with an error may never coincide with the healthy ones, which absolve the platform."""
+
+    def get_instance(id_: str, at: float) -> Row:
+        if id_ in (instance(2), instance(3)):
+            raise ItemError("no right to see it", "FORBIDDEN")
+        return row("RUNNING" if at < 400 else "SUCCEEDED", age=HOUR)
+
+    saagie.get_instance = get_instance
+    healthy = scenario.wait(1)
+    for latency in (0.01, 0.2):
+        saagie.latency = latency
+        await asyncio.sleep(20)
+        came = saagie.now()
+        suspects = [scenario.wait(n) for n in (2, 3)]
+        for suspect in suspects:
+            assert await suspect.failure("no right to see it") == "auth"
+            assert ["no right" in line for line in suspect.log.lines] == [True]
+        assert 60 <= saagie.now() - came <= 91
+    assert not healthy.task.done()
+    assert await all_end([healthy])
+    assert healthy.log.lines == []
+
+
+@pytest.mark.parametrize(("until_1", "until_2"), [(700, 700), (135, 150)])
+async def test_errors_of_all_items_are_waited_out(
+    scenario: Scenario, saagie: FakeSaagie, until_1: float, until_2: float
 ) -> None:
-    async def scene(s: Scene) -> None:
-        began = asyncio.get_running_loop().time()
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 200 else "SUCCEEDED", age=at - s.saagie.looks[0].at)
-        one = s.wait_for(1, poll_interval=10)
-        assert isinstance(await one.verdict(), Ended)
-        times = [asked.at for asked in s.saagie.looks]
-        gaps = [after - before for before, after in itertools.pairwise(times)]
-        assert max(gaps) <= 10.1
-        assert [round(gap) for gap in gaps[1:9]] == [1] * 8
-        assert asyncio.get_running_loop().time() - began < 211
+    """As those of a platform in trouble are. One that recovers answers some of the batches earlier than others."""
 
-    play(scene)
+    def get_instance(id_: str, at: float) -> Row:
+        if 15 < at < (until_1 if id_ <= instance(100) else until_2):
+            raise ItemError("database away", "INTERNAL_ERROR")
+        return row("RUNNING" if at < until_2 + 50 else "SUCCEEDED", age=HOUR)
 
+    saagie.get_instance = get_instance
+    waiting = scenario.wait_many(1, 120)
+    assert await all_end(waiting)
+    assert {len(one.log.lines) for one in waiting} == {1}
 
-@pytest.mark.parametrize("phase", [1, 4, 6, 9])
-def test_an_error_of_one_instance_concerns_its_waiter_only(play: Callable[..., None], phase: float) -> None:
-    def tell(instance_id: str, at: float) -> Row:
-        if instance_id == instance(2):
-            raise RowFails("no right to see it", "FORBIDDEN")
-        return row("RUNNING" if at < 300 else "SUCCEEDED", age=HOUR)
 
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = tell
-        one, two, three = (s.wait_for(n) for n in (1, 2, 3))
-        verdict = await two.verdict()
-        assert isinstance(verdict, Failed)
-        assert (verdict.kind, "no right to see it" in verdict.message) == ("auth", True)
-        assert 60 <= s.saagie.now() < 90
-        assert not one.task.done()
-        assert not three.task.done()
-        assert len([line for line in two.log.lines if "no right" in line]) == 1
-        assert isinstance(await one.verdict(), Ended)
-        assert isinstance(await three.verdict(), Ended)
-        assert one.log.lines == three.log.lines == []
-
-    # Depending on where the grid of looks is met, the one is asked for together with the others or alone.
-    play(scene, loop=partial(loop_at, phase, 10))
-
-
-def test_errors_of_all_instances_are_the_platforms_trouble_and_waited_out(play: Callable[..., None]) -> None:
-    def tell(_: str, at: float) -> Row:
-        if at < HOUR:
-            raise RowFails("database away", "INTERNAL_ERROR")
-        return row("SUCCEEDED")
-
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = tell
-        waiting = [s.wait_for(n) for n in range(1, 4)]
-        assert await all_end(waiting)
-        assert len(waiting[0].log.lines) == 1
-
-    play(scene, debug=False)
-
-
-def test_a_refused_document_is_halved_until_the_culprit_stands_alone(play: Callable[..., None]) -> None:
-    bad = instance(77)
-
-    async def scene(s: Scene) -> None:
-        s.saagie.refuse = lambda asked: refusal("Variable has an invalid value") if bad in asked.ids else None
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 120 else "SUCCEEDED", age=HOUR)
-        waiting = {n: s.wait_for(n) for n in range(1, 101)}
-        verdict = await waiting[77].verdict()
-        assert isinstance(verdict, Failed)
-        assert (verdict.kind, "invalid value" in verdict.message) == ("api", True)
-        later = [asked for asked in s.saagie.looks if 1 < asked.at < 55]
-        assert {len(asked.ids) for asked in later} == {99, 1}  # it is asked for alone from then on
-        del waiting[77]
-        assert await all_end(waiting.values())
-
-    play(scene, debug=False)
-
-
-def test_two_culprits_are_told_from_the_platform(play: Callable[..., None]) -> None:
-    bad = {instance(7), instance(77)}
-
-    async def scene(s: Scene) -> None:
-        s.saagie.refuse = lambda asked: refusal("Variable has an invalid value") if bad & {*asked.ids} else None
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 120 else "SUCCEEDED", age=HOUR)
-        waiting = {n: s.wait_for(n) for n in range(1, 101)}
-        for verdict in [await waiting.pop(n).verdict() for n in (7, 77)]:
-            assert isinstance(verdict, Failed)
-            assert verdict.kind == "api"
-        assert 60 <= s.saagie.now() < 90
-        assert await all_end(waiting.values())
-        assert waiting[1].log.lines == []
-
-    play(scene, debug=False)
-
-
-def test_whoever_is_refused_and_waits_alone_is_given_ten_minutes(play: Callable[..., None]) -> None:
-    """It may be the platform."""
-
-    async def scene(s: Scene) -> None:
-        s.saagie.refuse = lambda _: refusal("Variable has an invalid value")
-        verdict = await s.wait_for(1).verdict()
-        assert isinstance(verdict, Failed)
-        assert verdict.kind == "api"
-        assert 600 <= s.saagie.now() < 680
-
-    play(scene)
-
-
-def test_the_size_that_worked_is_remembered(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.refuse = lambda asked: web.Response(status=413) if len(asked.ids) > 30 else None
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        waiting = [s.wait_for(n) for n in range(1, 101)]
-        assert await all_end(waiting)
-        later = [asked for asked in s.saagie.looks if asked.at > 5]
-        assert max(len(asked.ids) for asked in later) <= 30
-        assert not any(s.saagie.refuse(asked) for asked in later)
-
-    play(scene, debug=False)
-
-
-def test_a_platform_that_refuses_every_document_is_away_and_blames_no_instance(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.refuse = lambda asked: refusal("Internal error") if asked.at < 1000 else None
-        s.saagie.tell = lambda *_: row("SUCCEEDED")
-        waiting = [s.wait_for(n) for n in range(1, 65)]
-        assert await all_end(waiting)
-        assert len(s.saagie.looks) < 400
-        assert len(waiting[0].log.lines) == 2
-
-    play(scene, debug=False)
-
-
-def test_an_outage_pauses_the_connection_and_ends_nobody(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.refuse = lambda asked: web.Response(status=503) if 30 < asked.at < 1230 else None
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 1000 else "SUCCEEDED", age=HOUR)
-        waiting = [s.wait_for(n) for n in range(1, 251)]
-        assert await all_end(waiting)
-        for one in waiting:
-            lost, back = one.log.lines
-            assert "Saagie is away" in lost
-            assert "503" in lost
-            assert "Saagie answers again" in back
-        during = [asked for asked in s.saagie.looks if 31 < asked.at < 1230]
-        assert 20 <= len(during) < 60  # one batch goes ahead, at most once a minute or so
-        assert s.saagie.now() < 1230 + 75
-        assert len(s.saagie.logins) == 1  # the token is still good
-
-    play(scene, debug=False)
-
-
-def test_the_lines_of_an_outage_are_those_that_the_docs_quote(play: Callable[..., None]) -> None:
-    (shown,) = blocks_in(section(DOCS / "operations.md", "## What happens when something is away"), "text")
-
-    async def scene(s: Scene) -> None:
-        s.saagie.refuse = lambda asked: web.Response(status=503) if 30 < asked.at < 330 else None
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 330 else "SUCCEEDED", age=HOUR)
-        one = s.wait_for(1)
-        assert await all_end([one])
-        for line, said in zip(shown.splitlines(), one.log.lines, strict=True):
-            beginning = line.partition("watchInstances")[0].partition("after")[0]
-            assert said.startswith(beginning)
-
-    play(scene, debug=False)
-
-
-def test_an_unreachable_platform_is_an_outage_too(play: Callable[..., None], unused_tcp_port: int) -> None:
-    async def scene(s: Scene) -> None:
-        good = s.saagie.url
-        s.saagie.url = f"http://127.0.0.1:{unused_tcp_port}"
-        s.edit_connection()
-        s.saagie.tell = lambda *_: row("SUCCEEDED")
-        one = s.wait_for(1)
-        await asyncio.sleep(90)
-        assert len(one.log.lines) == 1
-        s.saagie.url = good  # an edited connection is picked up
-        s.edit_connection()
-        assert isinstance(await one.verdict(), Ended)
-
-    play(scene)
-
-
-def test_retry_after_is_honoured(play: Callable[..., None]) -> None:
-    def refuse(asked: Any) -> web.Response | None:
-        return web.Response(status=429, headers={"Retry-After": "200"}) if asked.at < 5 else None
-
-    async def scene(s: Scene) -> None:
-        s.saagie.refuse = refuse
-        s.saagie.tell = lambda *_: row("SUCCEEDED")
-        one = s.wait_for(1)
-        await asyncio.sleep(10)
-        assert ["away" in line for line in one.log.lines] == [True]  # that long a pause is worth a line
-        assert isinstance(await one.verdict(), Ended)
-        first, second = s.saagie.looks
-        assert 200 <= second.at - first.at < 202
-
-    play(scene)
-
-
-def test_a_late_comer_is_told_of_the_outage(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.refuse = lambda asked: web.Response(status=502 if asked.at < 5 else 504) if asked.at < 100 else None
-        s.saagie.tell = lambda *_: row("SUCCEEDED")
-        first = s.wait_for(1)
-        await asyncio.sleep(20)
-        late = s.wait_for(2)
-        await asyncio.gather(first.verdict(), late.verdict())
-        assert ["away" in line for line in late.log.lines] == [True, False]
-        assert "504" in late.log.lines[0]  # what was wrong last
-
-    play(scene)
-
-
-def test_a_lost_token_is_replaced_once_for_all(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        waiting = [s.wait_for(n) for n in range(1, 401)]
-        await asyncio.sleep(25)
-        s.saagie.tokens.clear()
-        assert await all_end(waiting)
-        assert len(s.saagie.logins) == 2
-        assert waiting[0].log.lines == []
-
-    play(scene, debug=False)
-
-
-def test_a_refused_login_ends_the_waiters_after_ten_minutes(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
-        waiting = [s.wait_for(n) for n in range(1, 4)]
-        await asyncio.sleep(30)
-        s.saagie.password = "changed"
-        s.saagie.tokens.clear()
-        verdicts = [await one.verdict() for one in waiting]
-        assert all(isinstance(verdict, Failed) and verdict.kind == "auth" for verdict in verdicts)
-        assert 630 <= s.saagie.now() < 720
-        assert 10 <= len(s.saagie.logins) <= 13  # once a minute, for all together
-        assert len(waiting[0].log.lines) == 1
-        assert "changed" not in str(verdicts)
-        assert "correct horse" not in str(verdicts) + waiting[0].log.lines[0]
-
-    play(scene)
-
-
-def test_an_outage_does_not_count_among_the_ten_minutes_of_a_refusal(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
-        s.saagie.refuse = lambda asked: web.Response(status=503) if 20 < asked.at < 1220 else None
-        one = s.wait_for(1)
-        await asyncio.sleep(1200)
-        s.saagie.password = "changed"
-        s.saagie.tokens.clear()
-        assert isinstance(await one.verdict(), Failed)
-        assert 1800 <= s.saagie.now() < 1800 + 180
-        assert ["away" in line for line in one.log.lines] == [True, False]
-        assert "refused the login" in one.log.lines[1]
-
-    play(scene)
-
-
-def test_a_changed_password_is_picked_up_from_the_connection(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 400 else "SUCCEEDED", age=HOUR)
-        one = s.wait_for(1)
-        await asyncio.sleep(30)
-        s.saagie.password = "changed"
-        s.saagie.tokens.clear()
-        await asyncio.sleep(100)
-        s.edit_connection(password="changed")
-        await asyncio.sleep(65)
-        assert one.log.lines[-1].startswith("Saagie answers again")
-        assert isinstance(await one.verdict(), Ended)
-
-    play(scene)
-
-
-def test_a_connection_that_was_edited_with_the_password_is_used_at_once(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        one = s.wait_for(1)
-        await asyncio.sleep(25)
-        s.saagie.password = "changed"
-        s.edit_connection(password="changed")
-        s.saagie.tokens.clear()
-        assert isinstance(await one.verdict(), Ended)
-        assert s.saagie.now() < 71
-        assert len(s.saagie.logins) == 3
-        assert one.log.lines == []
-        gc.collect()  # what was left open makes itself heard: warnings are errors
-
-    play(scene)
-
-
-def test_where_all_is_well_the_connection_is_not_looked_up_again(play: Callable[..., None]) -> None:
-    """Airflow's database has other things to do."""
-
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 300 else "SUCCEEDED", age=HOUR)
-        one = s.wait_for(1)
-        await asyncio.sleep(25)
-        s.edit_connection(password="of no use")
-        assert isinstance(await one.verdict(), Ended)
-        assert len(s.saagie.logins) == 1
-        assert one.log.lines == []
-
-    play(scene)
-
-
-def test_the_connection_is_looked_up_once_a_minute_in_an_outage(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        look_up, times = watcher._look_up, []
-
-        async def counted(conn_id: str) -> Settings:
-            times.append(s.saagie.now())
-            return await look_up(conn_id)
-
-        s.monkeypatch.setattr(watcher, "_look_up", counted)
-        s.saagie.tell = lambda *_: row("SUCCEEDED")
-        s.saagie.refuse = lambda asked: (
-            web.Response(status=429, headers={"Retry-After": "5"}) if asked.at < 300 else None
-        )
-        assert await all_end([s.wait_for(1)])
-        assert len(s.saagie.looks) >= 55
-        gaps = [after - before for before, after in itertools.pairwise(times)]
-        assert len(gaps) in (4, 5)
-        assert 60 <= min(gaps) <= max(gaps) < 70
-
-    play(scene)
-
-
-def test_an_outage_is_over_for_whoever_is_not_due_for_long(play: Callable[..., None]) -> None:
-    """Nobody is asked before it is time, though the connection could be tried."""
-
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 1000 else "SUCCEEDED", age=2 * HOUR)
-        s.saagie.refuse = lambda asked: web.Response(status=503) if 20 < asked.at < 400 else None
-        one, two = s.wait_for(1, poll_interval=600), s.wait_for(2, deadline=40)
-        assert await two.verdict() == StillOnItsWay(was_read=False)
-        await asyncio.sleep(2)
-        s.saagie.asked.clear()
-        assert isinstance(await one.verdict(), Ended)
-        assert len(s.saagie.looks) <= 3
-
-    play(scene, loop=TimelessLoop)
-
-
-def test_a_connection_that_airflow_does_not_have_is_tried_for_ten_minutes(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.conn_id = "saagie_nowhere"
-        verdict = await s.wait_for(1).verdict()
-        assert isinstance(verdict, Failed)
-        assert (verdict.kind, "saagie_nowhere" in verdict.message) == ("auth", True)
-        assert 600 <= s.saagie.now() < 700
-
-    play(scene)
-
-
-def test_an_instance_that_is_null_once_is_not_gone(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: None if at < 4 else row("SUCCEEDED")
-        assert isinstance(await s.wait_for(1).verdict(), Ended)
-
-    play(scene)
-
-
-def test_an_instance_that_is_null_twice_is_gone(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: None
-        verdict = await s.wait_for(1).verdict()
-        assert isinstance(verdict, Failed)
-        assert verdict.kind == "gone"
-        assert len(s.saagie.looks) == 2
-
-    play(scene)
-
-
-def test_unknown_passes_or_is_believed_after_its_grace(play: Callable[..., None]) -> None:
-    def tell(instance_id: str, at: float) -> Row:
-        if instance_id == instance(1):
-            return row("UNKNOWN" if 20 < at < 70 else "RUNNING" if at < 150 else "SUCCEEDED", age=HOUR)
-        return row("UNKNOWN", age=HOUR)
-
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = tell
-        passing, lasting = s.wait_for(1, unknown_grace=60), s.wait_for(2, unknown_grace=60)
-        verdict = await lasting.verdict()
-        assert isinstance(verdict, Ended)
-        assert verdict.instance.status == "UNKNOWN"
-        assert 60 <= s.saagie.now() < 75
-        verdict = await passing.verdict()
-        assert isinstance(verdict, Ended)
-        assert verdict.instance.status == "SUCCEEDED"
-
-    play(scene)
-
-
-def test_a_status_of_a_later_platform_is_on_its_way(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("HIBERNATING" if at < 50 else "SUCCEEDED", age=HOUR)
-        one = s.wait_for(1)
-        assert isinstance(await one.verdict(), Ended)
-        assert len(one.log.lines) == 1
-        assert "HIBERNATING" in one.log.lines[0]
-
-    play(scene)
-
-
-def test_an_end_in_the_last_interval_counts_at_the_deadline(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 2 else "SUCCEEDED", age=HOUR)
-        one = s.wait_for(1, deadline=4, poll_interval=600)
-        assert isinstance(await one.verdict(), Ended)
-        assert s.saagie.now() < 4.5
-
-    play(scene)
-
-
-def test_the_deadline_holds_in_an_outage_and_where_nothing_is_answered(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
-        s.saagie.refuse = lambda asked: web.Response(status=503) if asked.at > 20 else None
-        verdict = await s.wait_for(1, deadline=100).verdict()
-        assert verdict == StillOnItsWay(was_read=False)
-        assert 100 <= s.saagie.now() < 103.5
-
-    play(scene)
-
-
-def test_many_deadlines_at_once_share_their_last_look(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
-        waiting = [s.wait_for(n, deadline=33, poll_interval=600) for n in range(1, 101)]
-        verdicts = {await one.verdict() for one in waiting}
-        assert verdicts == {StillOnItsWay(was_read=True)}
-        assert len([asked for asked in s.saagie.looks if asked.at > 30]) <= 3
-
-    play(scene, debug=False)
-
-
-def test_deadlines_within_a_moment_share_their_last_look_too(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
-        waiting = [s.wait_for(n, deadline=33 + n / 1000, poll_interval=600) for n in range(1, 91)]
-        assert {await one.verdict() for one in waiting} == {StillOnItsWay(was_read=True)}
-        assert len([asked for asked in s.saagie.looks if asked.at > 30]) <= 2
-
-    play(scene, debug=False)
-
-
-def test_a_waiter_that_leaves_disturbs_nobody(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        stays, leaves = s.wait_for(1), s.wait_for(2)
-        await asyncio.sleep(20)
-        await leaves.leave()
-        assert isinstance(await stays.verdict(), Ended)
-        assert all(instance(2) not in asked.ids for asked in s.saagie.looks if asked.at > 20.5)
-        assert len(s.saagie.logins) == 1
-
-    play(scene)
-
-
-def test_the_last_one_out_closes_and_the_next_one_opens_anew(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING")
-        one = s.wait_for(1)
-        await asyncio.sleep(5)
-        await one.leave()
-        await asyncio.sleep(0.1)
-        assert not watcher._watchers[asyncio.get_running_loop()]
-        assert not watcher._tasks
-        s.saagie.tell = lambda *_: row("SUCCEEDED")
-        assert isinstance(await s.wait_for(1).verdict(), Ended)
-        assert len(s.saagie.logins) == 2
-
-    play(scene)
-
-
-def test_a_stop_under_way_keeps_the_session_open(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING")
-        s.saagie.stop_seconds = 3
-        one = s.wait_for(1)
-        await asyncio.sleep(5)
-        stopping = s.stop(1)
-        await asyncio.sleep(1)
-        await one.leave()
-        assert await stopping == ["Saagie was asked to stop it."]
-        assert s.saagie.stopped == [instance(1)]
-        assert len(s.saagie.logins) == 1
-
-    play(scene)
-
-
-def test_an_edited_connection_waits_for_the_stop_under_way_and_is_used_then(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
-        s.saagie.refuse = lambda asked: (
-            web.Response(status=503, headers={"Retry-After": "3"})
-            if asked.operation == "watchInstances" and 69 < asked.at < 200
-            else None
-        )
-        s.saagie.stop_seconds = 9
-        one = s.wait_for(1)
-        await asyncio.sleep(72)
-        s.saagie.password = "changed"
-        s.edit_connection(password="changed")
-        assert await s.stop(1) == ["Saagie was asked to stop it."]
-        # The first of them has looked the connection up, and the second would have used it.
-        assert len([asked for asked in s.saagie.looks if 72 < asked.at < s.saagie.now()]) >= 2
-        assert len(s.saagie.logins) == 1
-        await asyncio.sleep(200)
-        assert len(s.saagie.logins) == 2
-        assert "Saagie answers again" in one.log.lines[-1]
-        await one.leave()
-
-    play(scene, loop=TimelessLoop)
-
-
-def test_a_stop_works_where_nobody_waits(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        await s.stop(1)
-        assert s.saagie.stopped == [instance(1)]
-        assert [asked.ids for asked in s.saagie.looks] == [[instance(1)]]  # whether there is anything to stop
-
-    play(scene)
-
-
-def test_a_stop_is_tried_once_and_its_failure_logged_with_the_link(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.refuse = lambda asked: web.Response(status=500) if asked.operation == "stopJobInstance" else None
-        (line,) = await s.stop(1, job_id="j", project_id="p")
-        assert f"/project/p/job/j/instances/{instance(1)}" in line
-        assert "HTTP 500" in line
-        assert [asked.operation for asked in s.saagie.asked] == ["watchInstances", "stopJobInstance"]
-
-    play(scene)
-
-
-def test_a_stop_without_an_answer_is_given_up_after_ten_seconds(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.stop_seconds = 15
-        (line,) = await s.stop(1)
-        assert "within 10 s" in line
-        assert s.saagie.now() < 11
-
-    play(scene)
-
-
-@pytest.mark.parametrize(("times", "lines"), [(1, 0), (2, 2)])
-def test_a_short_break_is_not_worth_a_line(play: Callable[..., None], times: int, lines: int) -> None:
-    """Nor for those who come meanwhile."""
-
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        waiting = [s.wait_for(1)]
-        broken: list[float] = []
-
-        def refuse(asked: Any) -> web.Response | None:
-            if asked.at < 20 or len(broken) == times:
-                return None
-            broken.append(asked.at)
-            asyncio.get_running_loop().call_later(0.5, lambda: waiting.append(s.wait_for(len(waiting) + 1)))
-            return web.Response(status=502)
-
-        s.saagie.refuse = refuse
-        await asyncio.sleep(50)
-        assert await all_end(waiting)
-        assert [len(one.log.lines) for one in waiting] == [lines] * (1 + times)
-
-    play(scene)
-
-
-def test_a_mistake_of_ours_reaches_the_waiters_instead_of_leaving_them_for_ever(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING")
-        one = s.wait_for(1)
-        await asyncio.sleep(5)
-        one.waiter.poll_interval = "ten"  # type: ignore[assignment]
-        with pytest.raises(TypeError):
-            await one.verdict()
-
-    play(scene)
-
-
-def test_lines_of_many_logs_come_in_one_request_and_each_goes_to_its_own(play: Callable[..., None]) -> None:
-    def log_of(instance_id: str, at: float) -> list[tuple[str, str]]:
-        return [("STDOUT", f"{instance_id} {n}") for n in range(int(at))]
-
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 40 else "SUCCEEDED", age=HOUR)
-        s.saagie.log_of = log_of
-        waiting = [s.wait_for(n, stream_logs=True) for n in range(1, 41)]
-        await asyncio.gather(*(one.verdict() for one in waiting))
-        for one in waiting:
-            assert one.log.lines == [f"[job] {one.waiter.instance_id} {n}" for n in range(one.waiter.lines_seen)]
-            assert one.waiter.lines_seen >= 40
-        of_logs = [asked for asked in s.saagie.asked if asked.operation == "watchLogs"]
-        assert {len(asked.ids) for asked in of_logs} == {40}
-
-    play(scene)
-
-
-def test_a_log_that_cannot_be_read_delays_the_end_by_three_seconds_at_most(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.refuse = lambda asked: web.Response(status=500) if asked.operation == "watchLogs" else None
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
-        one = s.wait_for(1, stream_logs=True)
-        assert isinstance(await one.verdict(), Ended)
-        assert s.saagie.now() - s.saagie.looks[-1].at < 3.2
-        assert len(one.log.lines) == 1
-        assert "could not be read in time" in one.log.lines[0]
-
-    play(scene)
-
-
-def test_a_request_for_many_logs_that_is_refused_is_made_smaller(play: Callable[..., None]) -> None:
-    def refuse(asked: Any) -> web.Response | None:
-        return web.Response(status=400) if asked.operation == "watchLogs" and len(asked.ids) > 3 else None
-
-    async def scene(s: Scene) -> None:
-        s.saagie.refuse = refuse
-        s.saagie.log_of = lambda *_: [("STDERR", "a"), ("STDOUT", "b")]
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
-        waiting = [s.wait_for(n, stream_logs=True) for n in range(1, 11)]
-        await asyncio.gather(*(one.verdict() for one in waiting))
-        assert all(one.log.lines == ["[job stderr] a", "[job] b"] for one in waiting)
-
-    play(scene)
-
-
-def test_lines_are_logged_in_the_context_of_their_waiter(play: Callable[..., None]) -> None:
-    from contextvars import ContextVar
-
-    whose: ContextVar[str] = ContextVar("whose", default="nobody")
-    heard: list[tuple[str, str]] = []
-
-    class Hearing(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            heard.append((whose.get(), record.getMessage()))
-
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
-        s.saagie.log_of = lambda instance_id, _: [("STDOUT", instance_id)]
-        waiting = []
-        for n in (1, 2):
-            whose.set(instance(n))
-            waiting.append(s.wait_for(n, stream_logs=True))
-            waiting[-1].log.addHandler(Hearing())
-            await asyncio.sleep(0)
-        await asyncio.gather(*(one.verdict() for one in waiting))
-        assert sorted(heard) == [(instance(n), f"[job] {instance(n)}") for n in (1, 2)]
-
-    play(scene)
-
-
-def test_a_deadline_that_has_passed_already_strikes_at_once(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
-        assert await s.wait_for(1, deadline=-60).verdict() == StillOnItsWay(was_read=True)
-        assert s.saagie.now() < 0.5
-
-    play(scene)
-
-
-def test_at_a_deadline_the_last_lines_are_shown_where_the_status_can_be_read(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
-        s.saagie.log_of = lambda _, at: [("STDOUT", "at the end")] if at > 39 else []
-        one = s.wait_for(1, deadline=40, poll_interval=600, stream_logs=True)
-        assert await one.verdict() == StillOnItsWay(was_read=True)
-        assert one.log.lines == ["[job] at the end"]
-
-    play(scene)
-
-
-@pytest.mark.parametrize("why", ["away", "refused", "gone"])
-def test_the_last_lines_are_not_waited_for_where_the_status_could_not_be_read(
-    play: Callable[..., None], why: str
+@pytest.mark.parametrize("culprits", [{77}, {7, 77}])
+async def test_refused_batch_is_bisected_to_the_culprits(
+    scenario: Scenario, saagie: FakeSaagie, culprits: set[int]
 ) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING", age=HOUR) if why != "gone" or at < 20 else None
-        s.saagie.log_of = lambda *_: [("STDOUT", "line")]
-        one = s.wait_for(1, stream_logs=True, deadline=100 if why == "away" else None)
-        await asyncio.sleep(20)
-        if why == "away":
-            s.saagie.refuse = lambda _: web.Response(status=503)
-        elif why == "refused":
-            s.saagie.password = "changed"
-            s.saagie.tokens.clear()
-        await one.verdict()
-        assert not any("could not be read" in line for line in one.log.lines)
-        assert [asked for asked in s.saagie.asked if asked.operation == "watchLogs" and asked.at > 25] == []
-
-    play(scene)
+    bad = {instance(number) for number in culprits}
+    saagie.intercept = lambda request: refusal("Variable has an invalid value") if bad & {*request.ids} else None
+    saagie.get_instance = ends_at(120)
+    waiting = {number: scenario.wait(number) for number in range(1, 101)}
+    assert {await waiting.pop(number).failure("invalid value") for number in culprits} == {"api"}
+    assert 60 <= saagie.now() < 90
+    later = {len(poll.ids) for poll in saagie.polls if 1 < poll.at < 55}
+    assert later == {100 - len(culprits), 1}  # each culprit is polled alone from then on
+    assert await all_end(waiting.values())
+    assert waiting[1].log.lines == []
 
 
-def test_whoever_has_left_is_forgotten_long_before_its_deadline(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda id_, at: row("SUCCEEDED" if id_ == instance(2) and at > 20 else "RUNNING", age=HOUR)
-        s.saagie.log_of = lambda *_: [("STDOUT", "line")]
-        stays, ends, leaves = (s.wait_for(n, deadline=HOUR, stream_logs=True) for n in (1, 2, 3))
-        ended, left = weakref.ref(ends.log), weakref.ref(leaves.log)
-        await ends.verdict()
-        await leaves.leave()
-        del ends, leaves
-        await asyncio.sleep(20)  # a round in which they may still have been
-        gc.collect()
-        assert ended() is left() is None
-        await stays.leave()
-
-    play(scene)
+async def test_refusal_of_the_only_item_lasts_ten_minutes(scenario: Scenario, saagie: FakeSaagie) -> None:
+    """It may be the platform's fault."""
+    saagie.intercept = lambda _: refusal("Variable has an invalid value")
+    assert await scenario.wait(1).failure() == "api"
+    assert 600 <= saagie.now() < 680
 
 
-def test_a_mistake_of_ours_concerns_neither_who_has_ended_nor_who_comes_later(play: Callable[..., None]) -> None:
-    """The one whose end is known may still be reading the last lines of its job."""
-
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda id_, at: row("SUCCEEDED" if id_ != instance(1) and at > 20 else "RUNNING", age=HOUR)
-        s.saagie.refuse = lambda asked: web.Response(status=500) if asked.operation == "watchLogs" else None
-        wrong: list[Any] = []
-        asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
-        one, two, ended = s.wait_for(1, poll_interval=1), s.wait_for(1), s.wait_for(2, stream_logs=True)
-        await asyncio.wait({ended.waiter.verdict})
-        one.waiter.poll_interval = "ten"  # type: ignore[assignment]
-        for waiting in (one, two):
-            with pytest.raises(TypeError):
-                await waiting.verdict()
-        assert not ended.task.done()
-        stays = s.wait_for(1)
-        assert isinstance(await s.wait_for(3).verdict(), Ended)
-        assert isinstance(await ended.verdict(), Ended)
-        assert isinstance(await s.wait_for(4).verdict(), Ended)
-        await stays.leave()
-        assert len(s.saagie.logins) == 2
-        assert wrong == []
-
-    play(scene)
+@pytest.mark.parametrize("intervals", [[10.0] * 64, [10.0, 50.0]], ids=["many", "polled apart"])
+async def test_refusal_of_every_document_is_an_outage(
+    scenario: Scenario, saagie: FakeSaagie, intervals: list[float]
+) -> None:
+    saagie.intercept = lambda request: refusal("Internal error") if 30 < request.at < 1000 else None
+    saagie.get_instance = ends_at(1010)
+    waiting = [scenario.wait(number, poll_interval=seconds) for number, seconds in enumerate(intervals)]
+    assert await all_end(waiting)
+    assert len(saagie.polls) < 400
+    lost, back = waiting[0].log.lines[-2:]
+    assert ("away" in lost, "again" in back, len(waiting[-1].log.lines)) == (True, True, 2)
 
 
-def test_whoever_waits_for_a_watcher_that_is_cancelled_is_cancelled_too(play: Callable[..., None]) -> None:
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda *_: row("RUNNING", age=HOUR)
-        one = s.wait_for(1)
-        await asyncio.sleep(5)
-        watcher._watchers[asyncio.get_running_loop()][s.conn_id].task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await one.verdict()
-        s.saagie.tell = lambda *_: row("SUCCEEDED")
-        assert await all_end([s.wait_for(1)])  # and the next one has a new watcher
+async def test_batch_size_shrinks_and_recovers(scenario: Scenario, saagie: FakeSaagie) -> None:
 
-    play(scene)
+    def intercept(request: Request) -> web.Response | None:
+        return web.Response(status=413) if request.at < 130 and len(request.ids) > 9 else None
 
-
-def test_a_deadline_in_a_pause_is_no_reason_to_wait_for_its_end(play: Callable[..., None]) -> None:
-    """Saagie may be back, and the status is read once more."""
-
-    def refuse(asked: Any) -> web.Response | None:
-        return web.Response(status=429, headers={"Retry-After": "300"}) if 20 < asked.at < 50 else None
-
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 90 else "SUCCEEDED", age=HOUR)
-        s.saagie.refuse = refuse
-        others = [s.wait_for(n) for n in (3, 4)]
-        assert await s.wait_for(1, deadline=60).verdict() == StillOnItsWay(was_read=True)
-        assert next(asked.ids for asked in s.saagie.looks if asked.at > 50) == [instance(1)]
-        # So Saagie is known to be back, and nobody waits on: the others may be asked for before the first has left.
-        assert await all_end(others)
-        assert s.saagie.now() < 105
-
-    play(scene)
+    saagie.intercept = intercept
+    waiting = scenario.wait_many(1, 100, poll_interval=60)
+    await asyncio.sleep(HOUR)
+    later = [poll for poll in saagie.polls if 5 < poll.at < 130]
+    assert later
+    assert not any(intercept(poll) for poll in later)
+    assert len(saagie.polls[-1].ids) == 100
+    await cancel_all(waiting)
 
 
-def test_an_answer_that_comes_drop_by_drop_is_given_up(play: Callable[..., None]) -> None:
+async def test_unusable_responses_end_no_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:
+    def in_charset(charset: str) -> web.Response:
+        headers = {"Content-Type": f"application/json; charset={charset}"}
+        return web.Response(body=b'{"data": {}}x', headers=headers)
+
     async def drops() -> AsyncIterator[bytes]:
         for _ in range(20):
             yield b" "
             await asyncio.sleep(10)
 
-    async def scene(s: Scene) -> None:
-        s.saagie.tell = lambda _, at: row("RUNNING" if at < 60 else "SUCCEEDED", age=HOUR)
-        s.saagie.refuse = lambda asked: web.Response(body=drops()) if 10 < asked.at < 30 else None
-        one = s.wait_for(1)
-        assert isinstance(await one.verdict(), Ended)
-        assert s.saagie.now() < 10 + 10 + 2 * 20 + 15  # an interval, twice the time limit of a request, and a try
-        await asyncio.sleep(200)  # the server has its tasks, too
+    of_another = web.json_response({"data": {"i0": {**row("SUCCEEDED"), "id": instance(7)}}})
+    unusable = [in_charset(name) for name in ("rot13", "hex", "nonsense", "utf-16")] + [of_another]
+    saagie.intercept = lambda request: unusable.pop() if request.at > 15 and unusable else None
+    saagie.get_instance = ends_at(100, "FAILED")
+    verdict = await scenario.wait(1).verdict()
+    assert isinstance(verdict, Ended)
+    assert (verdict.instance.status, unusable) == ("FAILED", [])
+    slow = [web.Response(body=drops())]  # is abandoned after twice the time limit of a request
+    saagie.intercept = lambda _: slow.pop() if slow else None
+    began = saagie.now()
+    assert await all_end([scenario.wait(1)])
+    assert 40 <= saagie.now() - began < 60
+    await asyncio.sleep(200)  # until the server's tasks have ended
 
-    play(scene)
+
+async def test_instance_is_gone_if_null_twice(scenario: Scenario, saagie: FakeSaagie) -> None:
+    """After the first null it is polled again within a minute, however long the interval is."""
+    saagie.get_instance = lambda id_, at: None if at < 4 or id_ == instance(2) else row("SUCCEEDED")
+    passing, lasting = (scenario.wait(n, poll_interval=3600) for n in (1, 2))
+    assert await all_end([passing])
+    assert await lasting.failure() == "gone"
+    assert saagie.now() < 65
+    assert len([poll for poll in saagie.polls if instance(2) in poll.ids]) == 2
+
+
+@pytest.mark.parametrize("doubt", ["null", "UNKNOWN", "error"])
+async def test_outage_resets_doubts(scenario: Scenario, saagie: FakeSaagie, doubt: str) -> None:
+    """A platform that stops or starts gives odd answers."""
+    odd: list[float] = []
+
+    def get_instance(id_: str, at: float) -> Row:
+        is_odd = id_ == instance(1) and at > (15 if not odd else HOUR) and len(odd) < 2
+        if not is_odd:
+            return row("SUCCEEDED" if len(odd) == 2 else "RUNNING", age=HOUR)
+        odd.append(at)
+        if doubt == "error":
+            raise ItemError("database away")
+        return None if doubt == "null" else row("UNKNOWN", age=HOUR)
+
+    saagie.get_instance = get_instance
+    saagie.intercept = lambda request: web.Response(status=503) if odd and request.at < HOUR else None
+    assert [await waiting.status() for waiting in (scenario.wait(1), scenario.wait(2))] == ["SUCCEEDED"] * 2
+    assert len(odd) == 2
+
+
+async def test_tiny_poll_interval_is_kept(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.latency = 0.005
+    for interval in (0.05, 0.1, 0.2, 0.3):
+        waiting = scenario.wait(1, poll_interval=interval)
+        await asyncio.sleep(2)
+        saagie.requests.clear()
+        await asyncio.sleep(4)
+        assert 4 / interval * 0.6 <= len(saagie.polls) <= 4 / interval * 1.1, interval
+        await waiting.leave()
+
+
+# Deadlines
+
+
+async def test_deadline_polls_once_more(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.get_instance = lambda id_, at: row("SUCCEEDED" if id_ == instance(1) and at > 2 else "RUNNING", age=HOUR)
+    ends = scenario.wait(1, deadline=4, poll_interval=600)
+    assert await scenario.wait(2, deadline=-60).verdict() == StillOnItsWay(was_read=True)
+    assert saagie.now() < 0.5
+    assert await all_end([ends])
+    assert saagie.now() < 4.5
+
+
+async def test_deadlines_at_about_the_same_time_share_a_poll(scenario: Scenario, saagie: FakeSaagie) -> None:
+    waiting = [scenario.wait(n, deadline=33 + n / 1000, poll_interval=600) for n in range(1, 91)]
+    assert {await one.verdict() for one in waiting} == {StillOnItsWay(was_read=True)}
+    assert len([poll for poll in saagie.polls if poll.at > 30]) <= 5
+
+
+async def test_deadline_in_a_pause_polls_and_ends_the_outage(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.get_instance = ends_at(90)
+    saagie.intercept = fails(429, 15, 50, retry_after=300)
+    others = scenario.wait_many(3, 4)
+    late = scenario.wait(1, deadline=60)
+    await asyncio.sleep(25)
+    assert ["away" in line for line in late.log.lines] == [True]  # so long a pause is logged at once
+    assert await late.verdict() == StillOnItsWay(was_read=True)
+    assert [poll.ids for poll in saagie.polls if 25 < poll.at < 61] == [[instance(1)]]
+    assert await all_end(others)
+    assert saagie.now() < 105
+
+
+async def test_retry_after_is_respected(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.intercept = fails(429, until=5, retry_after=200)
+    saagie.get_instance = ends_at(0)
+    assert await all_end([scenario.wait(1)])
+    first, second = saagie.polls
+    assert 200 <= second.at - first.at < 202
+
+
+async def test_event_ignores_differing_clocks(scenario: Scenario, saagie: FakeSaagie) -> None:
+    class Trigger(SaagieJobInstanceTrigger):
+        log = RecordingLogger()  # type: ignore[assignment]
+        task_instance = object()  # type: ignore[assignment]
+
+    saagie.get_instance = ends_at(0)
+    for ahead in (600.0, -600.0):
+        trigger = Trigger(saagie_conn_id=scenario.conn_id, instance_id=instance(1), deferred_at=time.time() + ahead)
+        assert [event.payload["status"] async for event in trigger.run()] == ["success"]
+    assert saagie.now() < 10
+
+
+# Waiters come and go
+
+
+async def test_last_waiter_closes_the_connections(scenario: Scenario, saagie: FakeSaagie) -> None:
+    """The others leave at once, during a request."""
+    saagie.latency = 0.5
+    stays, *others = [scenario.wait(n, stream_logs=n % 2 == 0) for n in range(1, 501)]
+    await asyncio.sleep(20.2)
+    await cancel_all(others)
+    saagie.requests.clear()
+    await asyncio.sleep(40)
+    assert {len(poll.ids) for poll in saagie.polls[4:]} == {1}
+    assert (stays.log.lines, len(saagie.logins), saagie.connections() > 0) == ([], 1, True)
+    await stays.leave()
+    await asyncio.sleep(1)
+    assert saagie.connections() == 0
+    saagie.get_instance = ends_at(0)
+    assert await all_end([scenario.wait(1)])
+    assert len(saagie.logins) == 2
+
+
+async def test_waiter_that_comes_as_the_last_leaves_is_served(scenario: Scenario, saagie: FakeSaagie) -> None:
+    for turns in range(6):
+        saagie.get_instance = ends_at(math.inf)
+        last = scenario.wait(1)
+        await asyncio.sleep(5)
+        saagie.get_instance = ends_at(0)
+        last.task.cancel()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert await all_end([scenario.wait(2)]), turns
+
+
+async def test_instance_with_several_waiters(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.get_instance = ends_at(60)
+    saagie.get_log = lambda _, at: [("STDOUT", f"line {n}") for n in range(int(at) // 10)]
+    one, two, leaves = (scenario.wait(1, stream_logs=True) for _ in range(3))
+    await asyncio.sleep(30)
+    await leaves.leave()
+    assert await all_end([one, two])
+    assert one.log.lines == two.log.lines != []
+
+
+async def test_waiter_that_left_is_freed(scenario: Scenario, saagie: FakeSaagie) -> None:
+    """Long before its deadline."""
+    saagie.get_instance = lambda id_, at: row("SUCCEEDED" if id_ == instance(2) and at > 20 else "RUNNING", age=HOUR)
+    saagie.get_log = lambda *_: [("STDOUT", "line")]
+    stays, ends, leaves = (scenario.wait(n, deadline=HOUR, stream_logs=True) for n in (1, 2, 3))
+    ended, left = weakref.ref(ends.log), weakref.ref(leaves.log)
+    await ends.verdict()
+    await leaves.leave()
+    del ends, leaves
+    await asyncio.sleep(20)  # a round in which they may still take part
+    gc.collect()
+    assert ended() is left() is None
+    await stays.leave()
+
+
+async def test_bug_in_the_watcher_reaches_its_waiters_only(scenario: Scenario, saagie: FakeSaagie) -> None:
+    """Neither one that reads the last lines of its job, nor those that come later."""
+    saagie.get_instance = lambda id_, at: row("SUCCEEDED" if id_ != instance(1) and at > 20 else "RUNNING", age=HOUR)
+    saagie.intercept = fails(500, operation="watchLogs")
+    errors: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: errors.append(context))
+    one, two, ended = scenario.wait(1, poll_interval=1), scenario.wait(1), scenario.wait(2, stream_logs=True)
+    await asyncio.wait({ended.waiter.verdict})
+    one.waiter.poll_interval = "ten"  # type: ignore[assignment]
+    for waiting in (one, two):
+        with pytest.raises(TypeError):
+            await waiting.verdict()
+    assert not ended.task.done()
+    stays = scenario.wait(1)
+    assert await all_end([scenario.wait(3), ended, scenario.wait(4)])
+    await stays.leave()
+    assert (len(saagie.logins), errors) == (2, [])
+
+
+async def test_cancelled_watcher_cancels_its_waiters(scenario: Scenario, saagie: FakeSaagie) -> None:
+    one = scenario.wait(1)
+    await asyncio.sleep(5)
+    (task,) = [task for task in asyncio.all_tasks() if task.get_name() == f"saagie watcher {scenario.conn_id}"]
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await one.verdict()
+    saagie.get_instance = ends_at(0)
+    assert await all_end([scenario.wait(1)])
+
+
+def test_each_loop_has_a_watcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with fake_saagie() as saagie:
+            saagie.get_instance = lambda *_: row("SUCCEEDED" if len(saagie.logins) == 2 else "RUNNING", age=HOUR)
+            conn_id = connection(saagie.url, monkeypatch)
+
+            async def wait(number: int) -> str:
+                waiter = Waiter(instance_id=instance(number), log=RecordingLogger(), poll_interval=0.1)
+                verdict = await watcher.wait(conn_id, waiter)
+                return type(verdict).__name__
+
+            verdicts = await asyncio.gather(*(asyncio.to_thread(asyncio.run, wait(n)) for n in (1, 2)))
+            assert verdicts == ["Ended", "Ended"]
+            assert len(saagie.logins) == 2
+
+    asyncio.run(main(), debug=True)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("asyncio_")]
+
+
+# Stops
+
+
+async def test_stop_is_sent_once_and_its_failure_logged(scenario: Scenario, saagie: FakeSaagie) -> None:
+    assert await scenario.stop(1) == ["Saagie was asked to stop it."]
+    assert saagie.stopped == [instance(1)]
+    saagie.intercept = fails(500, operation="stopJobInstance")
+    (line,) = await scenario.stop(2, job_id="j", project_id="p")
+    assert f"/project/p/job/j/instances/{instance(2)}" in line
+    assert "HTTP 500" in line
+    assert [request.operation for request in saagie.requests] == ["watchInstances", "stopJobInstance"] * 2
+    assert all("(by=triggerer)" in request.user_agent for request in saagie.requests)
+    saagie.intercept = fails(500, until=0)
+    saagie.stop_seconds, began = 15, saagie.now()
+    (line,) = await scenario.stop(3)
+    assert "within 10 s" in line
+    assert saagie.now() - began < 11
+    saagie.get_instance = ends_at(0)
+    assert await scenario.stop(4) == ["It has ended already: there is nothing to stop."]
+    await asyncio.sleep(15)  # until the server has ended the third one
+    assert saagie.stopped == [instance(1), instance(3)]
+
+
+async def test_stop_keeps_the_session_open(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.stop_seconds = 3
+    one = scenario.wait(1)
+    await asyncio.sleep(5)
+    stopping = asyncio.create_task(scenario.stop(1))
+    await asyncio.sleep(1)
+    await one.leave()
+    assert await stopping == ["Saagie was asked to stop it."]
+    assert (saagie.stopped, len(saagie.logins)) == ([instance(1)], 1)
+
+
+async def test_edited_connection_is_used_after_the_stop(scenario: Scenario, saagie: FakeSaagie) -> None:
+    saagie.intercept = fails(503, 69, 200, operation="watchInstances", retry_after=3)
+    saagie.stop_seconds = 9
+    one = scenario.wait(1)
+    await asyncio.sleep(72)
+    saagie.password = "changed"
+    scenario.edit_connection(password="changed")
+    assert await scenario.stop(1) == ["Saagie was asked to stop it."]
+    # The first of these looked the connection up, and the second would have used it.
+    assert len([poll for poll in saagie.polls if 72 < poll.at < saagie.now()]) >= 2
+    assert len(saagie.logins) == 1
+    await asyncio.sleep(200)
+    assert len(saagie.logins) == 2
+    assert "Saagie answers again" in one.log.lines[-1]
+    await one.leave()
+
+
+async def test_hundreds_of_stops_take_turns(scenario: Scenario, saagie: FakeSaagie) -> None:
+    """Waiters are polled in the meantime."""
+    saagie.stop_seconds = 3.0
+    waiting = scenario.wait_many(1, 10, poll_interval=5)
+    await asyncio.sleep(20)
+    saagie.requests.clear()
+    lines = await asyncio.gather(*(scenario.stop(100 + number) for number in range(500)))
+    assert lines == [["Saagie was asked to stop it."]] * 500
+    assert len(set(saagie.stopped)) == 500
+    assert saagie.now() == pytest.approx(20 + 500 / 50 * 3, abs=1)
+    sizes = [len(poll.ids) for poll in saagie.polls]
+    assert (sizes.count(1), {*sizes}) == (500, {1, 10})  # one poll before each stop
+    assert sizes.count(10) in (6, 7)  # the seventh is due as the last stop is answered
+    await cancel_all(waiting)

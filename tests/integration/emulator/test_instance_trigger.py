@@ -1,0 +1,132 @@
+"""The instance trigger against the emulator's real processes: ends, log lines, tokens, and the loop of `dag.test()`."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_provider_saagie.triggers.events import InstanceEvent
+from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
+from tests.support.clients import client_for
+from tests.support.recording_logger import RecordingLogger
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from airflow_provider_saagie.emulator.testing import Emulator
+    from tests.support.held_jobs import Hold
+
+
+class Recorded(SaagieJobInstanceTrigger):
+    """A trigger whose log is kept."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.recorder = RecordingLogger()
+
+    @property
+    def log(self) -> RecordingLogger:  # type: ignore[override]
+        return self.recorder
+
+    @property
+    def job_lines(self) -> list[str]:
+        return [line for line in self.recorder.lines if line.startswith("[job")]
+
+
+@pytest.fixture
+def start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Recorded]]:
+    """A function that runs a job of some Bash, or Python, and returns a trigger that waits for its instance."""
+    monkeypatch.setenv("AIRFLOW_CONN_SAAGIE_TEST", emulator.connection())
+    with client_for(emulator) as client:
+        project = client.get_project_id("Demo")
+
+        def start(code: str, technology: str = "bash", **more: Any) -> Recorded:
+            file = tmp_path / f"{uuid.uuid4()}.job"
+            file.write_text(code)
+            version = {"bash": "debian12-bookworm", "python": "3.11"}[technology]
+            job = client.jobs.create(
+                file.stem,
+                project,
+                file=str(file),
+                technology=technology,
+                runtime_version=version,
+                command_line=f"{technology} {{file}}",
+            )
+            job_id = job["data"]["createJob"]["id"]
+            instance_id = client.jobs.run(job_id)["runJob"]["id"]
+            given = {"poll_interval": 0.3, "stream_logs": True, "job_id": job_id, "project_id": project}
+            return Recorded(saagie_conn_id="saagie_test", instance_id=instance_id, **{**given, **more})
+
+        yield start
+
+
+async def wait_for_event(trigger: Recorded) -> InstanceEvent:
+    (event,) = [event async for event in trigger.run()]
+    return InstanceEvent.from_event(event.payload)
+
+
+async def wait_for_all(*triggers: Recorded) -> list[InstanceEvent]:
+    events = await asyncio.gather(*map(wait_for_event, triggers))
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    return events
+
+
+def test_ends_and_lines_reach_each_trigger(start: Callable[..., Recorded]) -> None:
+    slow = start("for n in $(seq 60); do echo line $n; sleep 0.02; done; echo oops >&2; sleep 0.3; echo end")
+    failing, long = start("echo red; exit 3"), start("seq 4500")
+    cut = start("seq 50", log_limit=10)
+    taken_over = start("echo 1; echo 2; echo 3", log_lines_seen=2, deferred_at=time.time() - 60)
+    triggers = slow, failing, long, cut, taken_over
+    events = asyncio.run(wait_for_all(*triggers), debug=True)
+    assert [(event.status, event.instance_status, event.log_lines_seen) for event in events] == [
+        ("success", "SUCCEEDED", 62),
+        ("error", "FAILED", 1),
+        ("success", "SUCCEEDED", 4500),
+        ("success", "SUCCEEDED", 10),
+        ("success", "SUCCEEDED", 3),
+    ]
+    assert [event.instance_id for event in events] == [trigger.instance_id for trigger in triggers]
+    assert all(event.end_time for event in events)
+    assert slow.job_lines == [f"[job] line {n}" for n in range(1, 61)] + ["[job stderr] oops", "[job] end"]
+    assert failing.job_lines == ["[job] red"]
+    assert long.job_lines == [f"[job] {n}" for n in range(1, 4501)]
+    *shown, link = cut.job_lines
+    assert shown == [f"[job] {n}" for n in range(1, 11)]
+    assert link.endswith(f"/project/{cut.project_id}/job/{cut.job_id}/instances/{cut.instance_id}")
+    assert taken_over.job_lines == ["[job] 3"]
+    assert taken_over.log.lines[0].startswith("Another triggerer waits now")
+
+
+def test_trigger_runs_in_the_loop_of_dag_test(start: Callable[..., Recorded]) -> None:
+    """`dag.test()` takes the first event in a loop of its own, and leaves the generator to that loop's end."""
+
+    async def first_event(trigger: Recorded) -> Any:
+        return await anext(trigger.run(), None)
+
+    for trigger in (start("echo hi"), start("echo hi")):
+        event = asyncio.run(first_event(trigger))
+        assert InstanceEvent.from_event(event.payload).status == "success"
+        assert trigger.job_lines == ["[job] hi"]
+
+
+def test_lost_token_is_replaced_once_for_all(emulator: Emulator, start: Callable[..., Recorded], hold: Hold) -> None:
+    triggers = [start(hold.code(), "python") for _ in range(3)]
+    logins = emulator.stats()["operations"]["login"]
+    emulator.fault("expire", "jobInstance", occurrence=2)
+
+    def release_once_struck() -> None:
+        wait_until(lambda: emulator.faults()[0]["struck"])
+        hold.release()
+
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(release_once_struck)
+        events = asyncio.run(wait_for_all(*triggers), debug=True)
+    assert {event.status for event in events} == {"success"}
+    assert emulator.stats()["operations"]["login"] == logins + 2

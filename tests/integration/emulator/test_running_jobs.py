@@ -1,0 +1,253 @@
+"""Test jobs that run as processes."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider_saagie.emulator.engine import Limits
+from airflow_provider_saagie.emulator.engine.leftovers import end_processes
+from tests.support.emulator_client import EDIT_JOB, TECHNOLOGIES, wait_until_gone
+from tests.support.waiting import wait_until
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.support.emulator_client import Client
+
+FOREVER = "echo $$; while :; do sleep 300; done"
+OUTPUTS = 'printf "ROWS=12\\nNOTE=a=b\\n# no\\nDB_PASSWORD=hush\\n" > "$SAAGIE_OUTPUT_VARS_PATH"'
+JOB = """
+query j($id: UUID!) { job(id: $id) { versions { number isCurrent } instances(limit: 2) { number version { number } } } }
+"""
+RUNS = "query r($id: UUID!) { job(id: $id) { instances { id startTime } } }"
+
+
+def pids(client: Client, instance: str, count: int = 1) -> list[int]:
+    """Return the process ids that an instance writes first."""
+    return [int(line) for line in client.wait_for_lines(instance, count)[:count]]
+
+
+def test_python_job_runs_with_its_file_and_arguments(client: Client) -> None:
+    job = client.job("python {file} one 'two words'", "import sys; print(sys.argv[1:])", "a file's.py", kind="python")
+    instance = client.wait(client.run(job))
+    assert client.statuses(instance["id"]) == ["AWAITING", "REQUESTED", "QUEUED", "RUNNING", "SUCCEEDED"]
+    assert client.lines(instance["id"]) == ["['one', 'two words']"]
+    assert instance["endTime"] >= instance["startTime"]
+    trigger = instance["runTrigger"]
+    assert trigger == {"__typename": "AuthoredTrigger", "triggerType": "MANUAL_JOB", "author": "airflow"}
+    assert instance["stopTrigger"] is None
+
+
+def test_instance_ends_by_the_exit_code(client: Client) -> None:
+    ends = {
+        "echo out; echo err >&2": ("SUCCEEDED", None, None),
+        "exit 7": ("FAILED", "GENERIC_ERROR", "exit code 7"),
+        "kill -9 $$": ("FAILED", "GENERIC_ERROR", "exit code 137"),
+    }
+    started = {command: client.start(command) for command in ends}
+    for command, instance in started.items():
+        client.wait(instance)
+        assert client.current(instance) == ends[command]
+    first, *_ = started.values()
+    assert [client.lines(first, stream) for stream in ("STDOUT", "STDERR")] == [["out"], ["err"]]
+    spark = client.start("x", kind="spark")
+    client.wait(spark)
+    status, _, details = client.current(spark)
+    assert (status, "--run-with spark=COMMAND" in (details or "")) == ("FAILED", True)
+
+
+def test_stop_ends_a_running_job_with_its_children(client: Client) -> None:
+    instance = client.start(f"sleep 300 & echo $!; {FOREVER}")
+    processes = pids(client, instance, 2)
+    assert client.current(instance)[0] == "RUNNING"
+    assert client.stop(instance)["status"] == "KILLING"
+    stopped = client.wait(instance)
+    assert client.statuses(instance) == ["AWAITING", "REQUESTED", "QUEUED", "RUNNING", "KILLING", "KILLED"]
+    assert stopped["stopTrigger"] == {"author": "airflow", "triggerType": "MANUAL_JOB"}
+    for process in processes:
+        wait_until_gone(process)
+
+
+def test_job_that_ignores_the_signal_is_killed_later(start_app: Callable[..., Client]) -> None:
+    """One of the jobs has closed its output, as `command > file 2>&1` does."""
+    client = start_app(limits=Limits(stop_seconds=0.5))
+    ignores = "while :; do sleep 0.1; done"
+    for command in (f"trap '' TERM; echo $$; {ignores}", f"trap '' TERM; echo $$; exec > own.log 2>&1; {ignores}"):
+        instance = client.start(command)
+        (process,) = pids(client, instance)
+        began = time.monotonic()
+        client.stop(instance)
+        client.wait(instance, "KILLED")
+        assert time.monotonic() - began >= 0.5, command
+        wait_until_gone(process)
+
+
+def test_job_that_cleans_up_on_the_signal_has_time(start_app: Callable[..., Client]) -> None:
+    client = start_app(limits=Limits(stop_seconds=300))
+    instance = client.start("trap 'echo tidy; exit 0' TERM; echo up; sleep 300 & wait")
+    client.wait_for_lines(instance)
+    client.stop(instance)
+    client.wait(instance, "KILLED")
+    assert client.lines(instance) == ["up", "tidy"]
+
+
+def test_background_processes_end_with_the_job(client: Client) -> None:
+    """One of them has left the job's session."""
+    leaves = "setsid bash -c 'echo $$ > pid; exec sleep 300' & until [ -s pid ]; do sleep 0.02; done; cat pid"
+    instance = client.start(f"sleep 300 & echo $!; {leaves}")
+    client.wait(instance, "SUCCEEDED")
+    for process in pids(client, instance, 2):
+        wait_until_gone(process)
+
+
+def test_leftovers_are_found_by_their_whole_instance_id() -> None:
+    variable = "SAAGIE_JOB_INSTANCE_ID"
+    processes = [subprocess.Popen(["sleep", "300"], env={variable: one}) for one in ("this-one", "this-one-too")]
+    try:
+        assert end_processes({"this-one"}) == 1
+        assert processes[0].wait() == -9
+        assert processes[1].poll() is None
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
+def test_job_has_a_fresh_folder_and_an_environment_of_its_own(client: Client) -> None:
+    job = client.job("pwd; ls; touch trace; env")
+    folders = []
+    for instance in (client.run(job), client.run(job)):
+        client.wait(instance)
+        folder, *lines = client.lines(instance)
+        folders.append(folder)
+        environment = dict(line.split("=", 1) for line in lines)
+        assert not Path(folder).exists()
+        assert environment["SAAGIE_JOB_ID"] == job
+        assert environment["SAAGIE_JOB_INSTANCE_ID"] == instance
+        assert environment["SAAGIE_PLATFORM_ID"] == "1"
+        assert set(environment) - {"PWD", "SHLVL", "_"} == {
+            "PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "SAAGIE_PLATFORM_ID", "SAAGIE_PROJECT_ID", "SAAGIE_JOB_ID",
+            "SAAGIE_JOB_INSTANCE_ID", "SAAGIE_OUTPUT_VARS_PATH",
+        }  # fmt: skip
+    assert len(set(folders)) == 2
+
+
+def test_outputs_are_read_and_never_from_an_artifact(client: Client) -> None:
+    written = client.start(OUTPUTS)
+    uploaded = client.run(client.job("true", "A=1", ".output-vars.properties"))
+    assert client.wait(written)["executionVariablesOutput"] == [
+        {"key": "ROWS", "value": "12", "isPassword": False},
+        {"key": "NOTE", "value": "a=b", "isPassword": False},
+        {"key": "DB_PASSWORD", "value": None, "isPassword": True},
+    ]
+    assert client.wait(uploaded)["executionVariablesOutput"] is None
+
+
+def test_undecodable_output_is_kept_as_text(client: Client) -> None:
+    script = rb"printf '\377\376 bytes\n\n<b>tag</b>\r\nsnow \342\230\203\nno end'".decode()
+    instance = client.start(script)
+    client.wait(instance)
+    assert client.lines(instance) == ["�� bytes", "", "<b>tag</b>", "snow ☃", "no end"]
+
+
+def test_other_technologies_run_with_a_given_command(start_app: Callable[..., Client]) -> None:
+    hook = 'echo "$SAAGIE_JOB_RUNTIME on $SAAGIE_JOB_IMAGE"; eval "$SAAGIE_JOB_COMMAND"; exit 3'
+    client = start_app(runners={"spark": hook})
+    instance = client.run(client.job("cat {file}", "data", "a b.txt", kind="spark"))
+    client.wait(instance)
+    assert client.lines(instance) == ["3.5 on saagie/spark:3.5-1.0.0", "data"]
+    assert client.current(instance)[2] == "exit code 3"
+
+
+def test_instances_run_the_version_that_was_current(client: Client) -> None:
+    job = client.job("cat {file}", "one")
+    first = client.run(job)
+    client.wait(first)
+    again = client.add_version(job, "cat {file} {file}", usePreviousArtifact=True)
+    assert again == {"number": 2, "packageInfo": {"name": "job.sh"}}
+    client.add_version(job, "cat {file}", "three")
+    third = client.run(job)
+    client.wait(third)
+    client.data("mutation b($id: UUID!) { rollbackJobVersion(jobId: $id, versionNumber: 2) { id } }", id=job)
+    back = client.run(job)
+    client.wait(back)
+    assert [client.lines(one) for one in (first, third, back)] == [["one"], ["three"], ["oneone"]]
+    found = client.data(JOB, id=job)["job"]
+    assert [(one["number"], one["isCurrent"]) for one in found["versions"]] == [(3, False), (2, True), (1, False)]
+    assert [(one["number"], one["version"]["number"]) for one in found["instances"]] == [(3, 2), (2, 3)]
+    assert client.add_version(job)["packageInfo"] is None
+
+
+def test_deleted_project_ends_its_processes(client: Client) -> None:
+    create = "mutation m($project: ProjectInput!) { createProject(project: $project) { id } }"
+    allowed = [{"jobCategory": "Processing", "technologies": [{"id": TECHNOLOGIES["bash"]}]}]
+    wish = {"name": "to be deleted", "technologiesByCategory": allowed}
+    project = client.data(create, project=wish)["createProject"]["id"]
+    instance = client.start(FOREVER, projectId=project)
+    (process,) = pids(client, instance)
+    client.data("mutation d($id: UUID!) { deleteProject(projectId: $id) }", id=project)
+    wait_until_gone(process)
+    assert client.instance(instance) is None
+
+
+def test_status_set_by_hand_ends_the_process_and_stays(client: Client) -> None:
+    for status, more in (("FAILED", {"reason": "OUT_OF_MEMORY", "details": "killed"}), ("UNKNOWN", {})):
+        instance = client.start(FOREVER)
+        (process,) = pids(client, instance)
+        client.set_instance(instance, status, **more)
+        wait_until_gone(process)
+        work = client.database.folder / "work" / instance
+        wait_until(lambda work=work: not work.exists())
+        assert client.current(instance) == (status, more.get("reason"), more.get("details"))
+    client.stop(instance)
+    client.wait(instance, "KILLED")
+
+
+def test_log_is_limited_in_lines(start_app: Callable[..., Client]) -> None:
+    client = start_app(limits=Limits(log_lines=10))
+    instance = client.start("seq 1000")
+    client.wait(instance, "SUCCEEDED")
+    assert client.lines(instance) == [str(number) for number in range(1, 11)]
+    assert client.lines(instance, "ORCHESTRATION_STDERR") == ["Only the first 10 lines are kept"]
+
+
+def test_job_over_its_time_fails(start_app: Callable[..., Client]) -> None:
+    client = start_app(limits=Limits(seconds=0.5))
+    for instance in [client.start(command) for command in ("sleep 300", "exec > own.log 2>&1; sleep 300")]:
+        client.wait(instance)
+        assert client.current(instance) == ("FAILED", "GENERIC_ERROR", "took longer than 0.5 seconds")
+
+
+def test_instance_beyond_the_parallel_limit_waits_and_can_be_stopped(start_app: Callable[..., Client]) -> None:
+    client = start_app(limits=Limits(parallel=1))
+    job = client.job(FOREVER)
+    running, waiting = client.run(job), client.run(job)
+    client.wait(running, "RUNNING")
+    assert client.current(waiting)[0] == "QUEUED"
+    client.stop(waiting)
+    client.wait(waiting)
+    assert client.statuses(waiting) == ["AWAITING", "REQUESTED", "QUEUED", "KILLING", "KILLED"]
+
+
+def test_scheduled_job_runs_until_its_schedule_is_removed(client: Client) -> None:
+    each_second: dict[str, Any] = {"isScheduled": True, "cronScheduling": "* * * * * *"}
+
+    def runs(job: str, least: int = 0) -> list[dict[str, str]]:
+        return wait_until(lambda: len(found := client.data(RUNS, id=job)["job"]["instances"]) >= least and [*found, {}])
+
+    job = client.job("echo tick", **each_second)
+    runs(job, 2)
+    client.data(EDIT_JOB, job={"id": job, "isScheduled": False})
+    other = client.job("true", **each_second)
+    runs(other, 1)  # the scheduler has seen the change
+    *stopped, _ = runs(job)
+    runs(other, 2)
+    assert runs(job) == [*stopped, {}]
+    seconds = [run["startTime"][:19] for run in stopped]
+    assert len(set(seconds)) == len(seconds)
+    first = client.wait(stopped[-1]["id"], "SUCCEEDED")
+    assert first["runTrigger"] == {"__typename": "AnonymousTrigger", "triggerType": "CRON_JOB"}
+    assert client.lines(first["id"]) == ["tick"]
