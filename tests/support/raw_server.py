@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 from airflow_provider_saagie.client.settings import Settings, read_settings
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Iterator
 
 NEVER = b"<the request is never answered>"
 BROKEN_TLS = b"no TLS record" * 9

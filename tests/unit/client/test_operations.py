@@ -9,10 +9,18 @@ import json
 import os
 import pkgutil
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from graphql import GraphQLNonNull, get_named_type, is_enum_type, is_leaf_type, is_list_type
+from graphql import (
+    GraphQLNonNull,
+    GraphQLSchema,
+    SelectionSetNode,
+    get_named_type,
+    is_enum_type,
+    is_leaf_type,
+    is_list_type,
+)
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,9 +33,6 @@ from airflow_provider_saagie.client.documents import document, operation_names
 from airflow_provider_saagie.exceptions import SaagieError, SaagieOutcomeUnknown
 from tests.support import schemas as published
 from tests.support.clients import drive
-
-if TYPE_CHECKING:
-    from graphql import GraphQLSchema, SelectionSetNode
 
 EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "5"))  # for a long run: SAAGIE_TEST_EXAMPLES=500
 ID = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d"

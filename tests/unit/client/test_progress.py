@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -19,9 +20,6 @@ from airflow_provider_saagie.client.calls import Call, Upload
 from airflow_provider_saagie.client.session import PIECE, Session
 from airflow_provider_saagie.exceptions import SaagieConnectionError
 from tests.support.raw_server import RawServer, graphql, http
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 MIB = 1024 * 1024
 

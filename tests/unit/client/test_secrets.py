@@ -13,7 +13,8 @@ import traceback
 import urllib.parse
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,16 +23,12 @@ from airflow_provider_saagie.client.async_session import AsyncSession
 from airflow_provider_saagie.client.deployment import JobChange
 from airflow_provider_saagie.client.redaction import shown
 from airflow_provider_saagie.client.saagie import SaagieClient
+from airflow_provider_saagie.client.settings import Settings
 from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.hooks.saagie import SaagieHook
 from tests.support.raw_server import RawServer, graphql, http
 from tests.support.tls_server import Authority
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from airflow_provider_saagie.client.settings import Settings
-    from tests.unit.client.conftest import Transport
+from tests.unit.client.conftest import Transport
 
 ID = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d"
 PASSWORD, TOKEN, PROXY = 'cAnary-p@ss/w0rd "é"', "cAnary.t0ken-value", "cAnary-pr0xy&x"

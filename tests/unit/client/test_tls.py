@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import trustme
@@ -14,11 +14,7 @@ from airflow_provider_saagie.client import instances, projects
 from airflow_provider_saagie.exceptions import SaagieConnectionError, SaagieOutcomeUnknown, SaagieValidationError
 from tests.support.raw_server import BROKEN_TLS, RawServer, raw_server
 from tests.support.tls_server import Authority
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.unit.client.conftest import Transport
+from tests.unit.client.conftest import Transport
 
 # All variables that requests, curl and OpenSSL would take a bundle from.
 ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")

@@ -6,7 +6,8 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.sdk.log import redact
@@ -16,9 +17,6 @@ from airflow_provider_saagie.hooks.saagie import SaagieHook, read_settings_async
 from tests.support.pages import DOCS, section, table
 from tests.support.raw_server import RawServer, graphql, http, raw_server
 from tests.support.tls_server import Authority
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 Connect = Callable[..., SaagieHook]
 ID = "f5fce22d-2152-4a01-8c6a-4c2eb4808b6d"

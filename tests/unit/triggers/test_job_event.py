@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,9 +18,6 @@ from tests.support.fake_job import JOB, FakeJob, Run
 from tests.support.fake_saagie import PROJECT, ends_at, fails, instance, refusal
 from tests.support.fake_triggerer import Database, Triggerer
 from tests.support.watcher_scenario import Scenario
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
 
 
 class EventScenario(Scenario):
