@@ -42,10 +42,7 @@ class RawServer:
     :param of: the answers to certain operations, by name.
     :param logins: the next answers to logins; the last one stays.
     :param asked: how many complete requests came in, by operation; also `login` and `download`.
-    :param paths: the path of each complete request.
     :param seen: every byte of the complete requests.
-    :param connections: the number of connections that were accepted.
-    :param tls: the server's certificate.
     """
 
     port: int = 0
@@ -78,9 +75,7 @@ class RawServer:
         operation = re.search(rb'"operationName": *"(\w+)"', body)
         name = "login" if path.endswith("/authenticate") else operation[1].decode() if operation else "download"
         self.asked[name] += 1
-        if name in self.of:
-            return self.of[name]
-        script = self.logins if name == "login" else self.answers
+        script = [self.of[name]] if name in self.of else self.logins if name == "login" else self.answers
         return script.pop(0) if len(script) > 1 else script[0]
 
     def talk(self, raw: socket.socket) -> None:
@@ -105,7 +100,8 @@ class RawServer:
                     below.recv(1)
                     return
                 connection.sendall(answer)
-                if not is_complete(answer):
+                head, _, sent = answer.partition(b"\r\n\r\n")
+                if f"Content-Length: {len(sent)}".encode() not in head.split(b"\r\n"):
                     return
 
 
@@ -120,31 +116,24 @@ def read_request(incoming: BinaryIO) -> tuple[bytes, bytes] | None:
     return None
 
 
-def is_complete(answer: bytes) -> bool:
-    """Return whether an answer is HTTP with all of its body; after any other, the server closes the connection."""
-    head, separator, body = answer.partition(b"\r\n\r\n")
-    return bool(separator) and f"Content-Length: {len(body)}".encode() in head.split(b"\r\n")
-
-
 @contextmanager
 def raw_server(tls: ssl.SSLContext | None = None) -> Iterator[RawServer]:
     """Run a healthy platform on a free port."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    server = RawServer(listener.getsockname()[1], tls=tls)
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        server = RawServer(listener.getsockname()[1], tls=tls)
 
-    def serve() -> None:
-        with suppress(OSError):  # the listener is shut down
-            while True:
-                connection, _ = listener.accept()
-                server.connections += 1
-                threading.Thread(target=server.talk, args=(connection,), daemon=True).start()
+        def serve() -> None:
+            with suppress(OSError):  # the listener is shut down
+                while True:
+                    connection, _ = listener.accept()
+                    server.connections += 1
+                    threading.Thread(target=server.talk, args=(connection,), daemon=True).start()
 
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        with suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        listener.close()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
