@@ -11,7 +11,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import trustme
 
 from airflow_provider_saagie.client.settings import Settings, read_settings
 
@@ -50,7 +54,6 @@ class RawServer:
     of: dict[str, bytes] = field(default_factory=dict)
     logins: list[bytes] = field(default_factory=lambda: [LOGIN])
     asked: Counter[str] = field(default_factory=Counter)
-    paths: list[str] = field(default_factory=list)
     seen: bytearray = field(default_factory=bytearray, repr=False)
     connections: int = 0
     tls: ssl.SSLContext | None = None
@@ -71,7 +74,6 @@ class RawServer:
     def _answer(self, head: bytes, body: bytes) -> bytes:
         path = head.split(b" ")[1].decode()
         self.seen += head + body
-        self.paths.append(path)
         operation = re.search(rb'"operationName": *"(\w+)"', body)
         name = "login" if path.endswith("/authenticate") else operation[1].decode() if operation else "download"
         self.asked[name] += 1
@@ -137,3 +139,25 @@ def raw_server(tls: ssl.SSLContext | None = None) -> Iterator[RawServer]:
             with suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             thread.join()
+
+
+@dataclass
+class Authority:
+    """A throw-away authority, whose own certificate is in the file `bundle`."""
+
+    ca: trustme.CA
+    bundle: Path
+
+    @classmethod
+    def founded_in(cls, folder: Path) -> Self:
+        """Make a new authority."""
+        ca = trustme.CA()
+        ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+        return cls(ca, folder / "ca.pem")
+
+    def certify(self, name: str = "localhost", not_after: datetime | None = None) -> ssl.SSLContext:
+        """Return the TLS context of a server with a certificate for nine days."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        not_before = not_after - timedelta(days=9) if not_after else None
+        self.ca.issue_cert(name, not_after=not_after, not_before=not_before).configure_cert(context)
+        return context

@@ -12,8 +12,7 @@ import trustme
 
 from airflow_provider_saagie.client import instances, projects
 from airflow_provider_saagie.exceptions import SaagieConnectionError, SaagieOutcomeUnknown, SaagieValidationError
-from tests.support.raw_server import BROKEN_TLS, RawServer, raw_server
-from tests.support.tls_server import Authority
+from tests.support.raw_server import BROKEN_TLS, Authority, RawServer, raw_server
 from tests.unit.client.conftest import Transport
 
 # All variables that requests, curl and OpenSSL would take a bundle from.

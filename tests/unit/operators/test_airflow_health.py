@@ -12,7 +12,7 @@ from airflow_provider_saagie import airflow_compat, airflow_health
 from airflow_provider_saagie.airflow_health import ApiServer
 from airflow_provider_saagie.operators import given_up, pulse
 from tests.support.api_server import ALIVE, BOTH, ENDLESS, EXECUTION, HEALTH, NO_DATABASE, WELL, Airflow, Page, serving
-from tests.support.tls_server import Authority
+from tests.support.raw_server import Authority, raw_server
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -103,8 +103,8 @@ def test_server_that_was_never_healthy_is_not_in_trouble(monkeypatch: pytest.Mon
 
 
 def test_rejected_certificate_is_a_response(tmp_path: Path) -> None:
-    with Authority.founded_in(tmp_path).serving() as port:
-        server = ApiServer(f"https://localhost:{port}")
+    with raw_server(Authority.founded_in(tmp_path).certify()) as airflow:
+        server = ApiServer(airflow.url)
         assert server.get_known()
         assert server.trouble() is None
 
