@@ -13,8 +13,7 @@ import pytest
 from airflow_provider_saagie.triggers.job_feed import JobFeed
 from airflow_provider_saagie.triggers.ledger import Ledger
 from airflow_provider_saagie.triggers.told import Told
-from tests.support.fake_job import JOB
-from tests.support.fake_saagie import instance
+from tests.support.fake_saagie import JOB, instance
 from tests.support.fake_triggerer import Database, Triggerer
 from tests.support.recording_logger import RecordingLogger
 from tests.support.virtual_time import run
