@@ -13,7 +13,6 @@ from airflow_provider_saagie.exceptions import SaagieOutcomeUnknown
 from tests.support.clients import drive
 
 T = TypeVar("T")
-
 JOB = str(uuid.UUID(int=1))
 PROJECT = str(uuid.UUID(int=2))
 LOGIN = "airflow"
