@@ -24,7 +24,6 @@ from tests.unit.client.simulated_platform import JOB, LOGIN, Fate, Instance, Sim
 class Task:
     """A task instance, as Airflow stores it.
 
-    :param remembered: the submissions that its tries have stored.
     :param clock_is_off: seconds by which the worker's idea of the platform's time is wrong.
     :param forgets: whether the worker dies before it stores what `run_once` returned.
     """
