@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -30,10 +31,8 @@ def table(records: list[Record]) -> str:
         row["failpoint" if strike.point else "clock"] += 1
         for name in record.findings:
             row[name] += 1
-    lines = ["| " + " | ".join(HEAD) + " |", "| --- | --- |" + " ---: |" * (len(HEAD) - 2)]
-    lines += [_line((*key, *_numbers(rows[key]))) for key in sorted(rows)]
-    lines.append(_line(("**all**", "", *_numbers(sum(rows.values(), Counter())))))
-    return "\n".join(lines)
+    lines = [(*key, *_numbers(row)) for key, row in sorted(rows.items())]
+    return _table(HEAD, 2, [*lines, ("**all**", "", *_numbers(sum(rows.values(), Counter())))])
 
 
 def windows(records: list[Record]) -> str:
@@ -47,12 +46,8 @@ def windows(records: list[Record]) -> str:
         for name in record.findings:
             rows[record.window][name] += 1
     head = ("Where", "By the clock", "By a failpoint", "Touched by a strike at a machine", *HEAD[4:])
-    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
-    lines += [
-        _line((name, row["clock"], row["failpoint"], row["touched"], *(row[one] for one in FINDINGS)))
-        for name, row in sorted(rows.items())
-    ]
-    return "\n".join(lines)
+    columns = ("clock", "failpoint", "touched", *FINDINGS)
+    return _table(head, 1, [(name, *(row[one] for one in columns)) for name, row in sorted(rows.items())])
 
 
 def kinds(records: list[Record]) -> str:
@@ -68,12 +63,8 @@ def kinds(records: list[Record]) -> str:
             row = rows[what, case.strike.point or where, how]
             row.update(["strikes", record.end, *record.findings])
     head = ("Task", "Where", "What", "Strikes", "Ended well", *HEAD[4:])
-    lines = [_line(head), "| --- | --- | --- |" + " ---: |" * (len(head) - 3)]
-    lines += [
-        _line((*key, row["strikes"], row["success"], *(row[name] for name in FINDINGS)))
-        for key, row in sorted(rows.items())
-    ]
-    return "\n".join(lines)
+    columns = ("strikes", "success", *FINDINGS)
+    return _table(head, 3, [(*key, *(row[one] for one in columns)) for key, row in sorted(rows.items())])
 
 
 def write(records: list[Record], folder: Path, told: str) -> str:
@@ -103,8 +94,10 @@ def _numbers(row: Counter[str]) -> tuple[int, ...]:
     return row["clock"], row["failpoint"], *(row[name] for name in FINDINGS)
 
 
-def _line(cells: tuple[object, ...]) -> str:
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+def _table(head: tuple[str, ...], names: int, rows: Iterable[tuple[object, ...]]) -> str:
+    """Write a table whose first columns are names, the others numbers, as Markdown."""
+    lines = ["| " + " | ".join(map(str, cells)) + " |" for cells in (head, *rows)]
+    return "\n".join([lines[0], "| --- " * names + "| ---: " * (len(head) - names) + "|", *lines[1:]])
 
 
 if __name__ == "__main__":

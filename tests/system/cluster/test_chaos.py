@@ -17,7 +17,7 @@ from tests.system.cluster.striker import Striker
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 FROZEN = Case(1, "waiting", Strike("task", "freeze both", None, "it waits", 1.0, hold=2.0, until_retry=True))
 CASES = (

@@ -40,7 +40,7 @@ def test_fault_that_may_have_arrived_leaves_a_change_unknown() -> None:
         assert (caught.value.operation, caught.value.host) == ("runJob", "https://acme-x.saagie.io")
 
 
-def test_change_is_repeated_only_if_surely_not_made_and_read_after_any_transient_failure() -> None:
+def test_change_is_repeated_only_if_surely_not_made() -> None:
     def repeated(*, is_mutation: bool) -> tuple[set[Fault], set[int]]:
         return (
             {fault for fault in Fault if core.worth_repeating(Broken(fault), is_mutation=is_mutation)},
@@ -60,7 +60,7 @@ def waits(outcomes: list[Outcome], retries: int) -> tuple[Outcome, list[float]]:
     return retrying(lambda: next(supply)), slept
 
 
-def test_retry_after_is_obeyed_as_seconds_and_as_a_date_but_not_for_an_hour() -> None:
+def test_retry_after_is_obeyed_unless_too_long() -> None:
     in_an_hour = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
     assert 3000 < (core.retry_after(Refused(429, {"retry-after": in_an_hour})) or 0) <= 3600
     passed = Refused(429, {"retry-after": "Thu, 01 Jan 2026 00:00:00 GMT"})

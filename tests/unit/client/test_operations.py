@@ -266,7 +266,7 @@ def test_change_with_unusable_answer_may_have_happened() -> None:
         assert [name for name in sent if document(name).is_mutation] == [operation], shape
 
 
-def test_list_newer_counts_instances_that_move_to_the_next_page_once() -> None:
+def test_list_newer_counts_moved_instances_once() -> None:
     pages = [range(200, 100, -1), range(101, 1, -1), range(1, 0, -1)]
     supply = iter([[{"id": f"instance {number}", "number": number} for number in page] for page in pages])
     found = drive(instances.list_newer(ID, 0), lambda _: {"job": {"instances": next(supply)}})

@@ -131,9 +131,10 @@ async def test_lost_token_is_replaced_once(scenario: Scenario, saagie: FakeSaagi
 
 
 async def test_refused_login_fails_waiters_after_ten_minutes(scenario: Scenario, saagie: FakeSaagie) -> None:
-    """An outage before it doesn't count. All waiters share one login a minute."""
+    """An outage before it doesn't count. All waiters share one login a minute, and deadlines don't add to it."""
     saagie.intercept = fails(503, 15, 1220)
     waiting = scenario.wait_many(1, 400)
+    urgent = [scenario.wait(500 + n, deadline=1250 + 20 * n) for n in range(20)]
     await asyncio.sleep(1200)
     saagie.change_password()
     await asyncio.sleep(300)
@@ -141,6 +142,7 @@ async def test_refused_login_fails_waiters_after_ten_minutes(scenario: Scenario,
     verdicts = [await one.verdict() for one in waiting]
     assert all(isinstance(verdict, Failed) and verdict.kind == "auth" for verdict in verdicts)
     assert 1800 <= saagie.now() < 1800 + 180
+    assert {await one.verdict() for one in urgent} == {StillOnItsWay(was_read=False)}
     refused = [at for at in saagie.logins if at > 1200]
     assert 10 <= len(refused) <= 13
     assert min(after - before for before, after in itertools.pairwise(refused)) >= 60

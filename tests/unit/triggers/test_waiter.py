@@ -69,6 +69,15 @@ def test_first_verdict_counts(loop: asyncio.AbstractEventLoop) -> None:
     assert waiter.verdict.result() == StillOnItsWay(was_read=True)
 
 
+def test_doubt_ends_with_an_outage(loop: asyncio.AbstractEventLoop) -> None:
+    waiter = make_waiter(loop, nulls=1, error_since=0.0, unknown_since=0.0)
+    doubts = [waiter.is_in_doubt]
+    waiter.forget_doubts()
+    doubts.append(waiter.is_in_doubt)
+    waiter.asked_alone = True
+    assert [*doubts, waiter.is_in_doubt] == [True, False, True]
+
+
 def test_link_is_the_best_available(loop: asyncio.AbstractEventLoop) -> None:
     page = f"{SETTINGS.base_url}/projects/platform/1/project/{PROJECT}/job/{JOB}/instances/{instance(1)}"
     waiter = make_waiter(loop, project_id=PROJECT, job_id=JOB)
