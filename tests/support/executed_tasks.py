@@ -6,43 +6,33 @@ made here. What Airflow itself does (templates, retries, states, stored links) i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.sdk._shared.secrets_masker import reset_secrets_masker
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferred
 
 from airflow_provider_saagie.operators.inline import run_inline
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
 
 class StateStore(dict[str, Any]):
     """A task's state store, which outlives its tries."""
 
     def set(self, key: str, value: Any, *, retention: object = None) -> None:
-        """Store a value."""
         self[key] = value
 
     def delete(self, key: str) -> None:
-        """Remove a key, if it is present."""
         self.pop(key, None)
 
 
 @dataclass
 class TaskInstance:
-    """The attributes of a task instance that the provider uses.
-
-    :param task: the operator.
-    :param start_date: when the try began.
-    :param max_tries: the number of retries.
-    :param xcoms: the pushed values by key.
-    """
+    """The attributes of a task instance that the provider uses; `xcoms` are the pushed values by key."""
 
     task: Any
     start_date: datetime
@@ -51,7 +41,6 @@ class TaskInstance:
     xcoms: dict[str, Any] = field(default_factory=dict)
 
     def xcom_push(self, key: str, value: Any) -> None:
-        """Keep a value."""
         self.xcoms[key] = value
 
     def get_first_reschedule_date(self, context: Any) -> datetime:
@@ -86,7 +75,6 @@ class TaskRun:
 
     @property
     def xcoms(self) -> dict[str, Any]:
-        """The values that the task pushed, by key."""
         return self.ti.xcoms
 
     @property
@@ -95,7 +83,6 @@ class TaskRun:
         return str(self.xcoms.get("_link_SaagieLink", ""))
 
     def execute(self) -> TaskRun:
-        """Run the task up to its end, its error or its deferral."""
         return self._call(self.task.execute, self.context)
 
     def retry(self) -> TaskRun:
@@ -106,19 +93,14 @@ class TaskRun:
         return self.execute()
 
     def poke(self) -> TaskRun:
-        """Poke a sensor once."""
         return self._call(self.task.poke, self.context)
 
     def resume(self, **kwargs: Any) -> TaskRun:
-        """Continue after a deferral. Without an event, the trigger is run for it.
-
-        :param kwargs: arguments that replace those of the deferral.
-        """
+        """Continue after a deferral, with arguments that replace its own; without an `event`, its trigger is run."""
         deferral = self.error
         assert isinstance(deferral, TaskDeferred), deferral
         event = kwargs.pop("event", None) or run_inline(deferral.trigger)
-        given = {**(deferral.kwargs or {}), "event": event, **kwargs}
-        return self.resume_at(deferral.method_name, **given)
+        return self.resume_at(deferral.method_name, **{**(deferral.kwargs or {}), "event": event, **kwargs})
 
     def resume_at(self, method: str, **kwargs: Any) -> TaskRun:
         """Continue with a method of the task, as in another process."""

@@ -87,14 +87,10 @@ class TaskRun:
         instance_id = self.waits_for(number)
         wait_until(lambda: "[job] started" in self.log())
         if self.dag_id.endswith("_deferred"):
-            wait_until(self._scheduler_knows_of_deferral)
+            wait_until(
+                lambda: scheduler_knows_of_deferral(self.stack, self.run_id, self.task_id, self.task["try_number"])
+            )
         return instance_id
-
-    def _scheduler_knows_of_deferral(self) -> bool:
-        log = self.stack.wishes.folder / "logs" / "airflow-scheduler.log"
-        key = (f"task_id='{self.task_id}'", f"run_id='{self.run_id}'", f"try_number={self.task['try_number']},")
-        lines = log.read_text(errors="replace").splitlines()
-        return any("Received executor event" in line and all(part in line for part in key) for line in lines)
 
     def kill_worker(self) -> None:
         """Kill the task's process, as the kernel does when memory is short."""
@@ -117,6 +113,16 @@ class TaskRun:
         self.saagie.end(instance_id, "SUCCEEDED")
         assert self.airflow.wait_for_run(self.dag_id, self.run_id, seconds=LIMIT) == "success", self
         assert self.xcom() == instance_id, self
+
+
+def scheduler_knows_of_deferral(
+    stack: Stack, run_id: str, task_id: str, try_number: int = 1, map_index: int = -1
+) -> bool:
+    """Return whether the scheduler has logged the end of the task's first half."""
+    log = stack.wishes.folder / "logs" / "airflow-scheduler.log"
+    key = (f"task_id='{task_id}'", f"run_id='{run_id}'", f"try_number={try_number},", f"map_index={map_index})")
+    lines = log.read_text(errors="replace").splitlines()
+    return any("Received executor event" in line and all(part in line for part in key) for line in lines)
 
 
 def parse_again(airflow: AirflowApi, dag_id: str) -> None:

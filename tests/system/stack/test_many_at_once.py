@@ -12,12 +12,14 @@ import pytest
 from airflow_provider_saagie import job_log
 from airflow_provider_saagie.client import instances
 from tests.system.stack.saagie_side import LIMIT, SaagieSide, wait_until
+from tests.system.stack.task_run import scheduler_knows_of_deferral
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from scripts.airflow_api import AirflowApi
+    from scripts.stack import Stack
     from tests.support.held_jobs import Hold
 
 pytestmark = pytest.mark.timeout(1200)
@@ -43,7 +45,7 @@ def begin(airflow: AirflowApi, saagie: SaagieSide, code: str, folder: Path) -> t
 
 @pytest.mark.by_hand
 def test_fifty_logs_have_their_own_lines_in_order(
-    airflow: AirflowApi, saagie: SaagieSide, tmp_path: Path, hold: Hold
+    stack: Stack, airflow: AirflowApi, saagie: SaagieSide, tmp_path: Path, hold: Hold
 ) -> None:
     """Each job prints half of its lines before all instances run at once, and the rest afterwards."""
     says = "import os\nfor n in range({}, {}): print(os.environ['SAAGIE_JOB_INSTANCE_ID'], 'line', n, flush=True)\n"
@@ -56,6 +58,8 @@ def test_fifty_logs_have_their_own_lines_in_order(
         return states == {"deferred": MANY} and [one.status for one in found] == ["RUNNING"] * MANY
 
     wait_until(all_wait, limit=600)
+    for index in range(MANY):
+        wait_until(lambda index=index: scheduler_knows_of_deferral(stack, run_id, "run", map_index=index))
     hold.release()
     assert airflow.wait_for_run(DAG, run_id, seconds=500) == "success"
 

@@ -14,8 +14,7 @@ import pytest
 from airflow_provider_saagie.client.instances import JobInstance
 from airflow_provider_saagie.triggers.teller import Teller
 from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay, Waiter
-from tests.support.fake_job import JOB
-from tests.support.fake_saagie import PROJECT, instance, row
+from tests.support.fake_saagie import JOB, PROJECT, instance, row
 from tests.support.recording_logger import BlockedLogger, BrokenLogger, RecordingLogger
 from tests.unit.triggers.test_rounds import SETTINGS
 
@@ -67,6 +66,15 @@ def test_first_verdict_counts(loop: asyncio.AbstractEventLoop) -> None:
     waiter.settle(StillOnItsWay(was_read=True))
     waiter.settle(Failed("api", "late"))
     assert waiter.verdict.result() == StillOnItsWay(was_read=True)
+
+
+def test_doubt_ends_with_an_outage(loop: asyncio.AbstractEventLoop) -> None:
+    waiter = make_waiter(loop, nulls=1, error_since=0.0, unknown_since=0.0)
+    doubts = [waiter.is_in_doubt]
+    waiter.forget_doubts()
+    doubts.append(waiter.is_in_doubt)
+    waiter.asked_alone = True
+    assert [*doubts, waiter.is_in_doubt] == [True, False, True]
 
 
 def test_link_is_the_best_available(loop: asyncio.AbstractEventLoop) -> None:

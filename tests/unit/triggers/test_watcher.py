@@ -344,7 +344,9 @@ async def test_bug_in_the_watcher_reaches_its_waiters_only(scenario: Scenario, s
             await waiting.verdict()
     assert not ended.task.done()
     stays = scenario.wait(1)
-    assert await all_end([scenario.wait(3), ended, scenario.wait(4)])
+    assert await all_end([scenario.wait(3)])
+    assert await all_end([ended])
+    assert await all_end([scenario.wait(4)])
     await stays.leave()
     assert (len(saagie.logins), errors) == (2, [])
 

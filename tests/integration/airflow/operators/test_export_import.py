@@ -6,23 +6,21 @@ The object storage is fsspec's, in memory: `ObjectStoragePath` reaches it as any
 from __future__ import annotations
 
 import errno
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
 
+from airflow_provider_saagie.client.saagie import SaagieClient
+from airflow_provider_saagie.emulator.testing import Emulator
 from airflow_provider_saagie.exceptions import SaagieValidationError
 from airflow_provider_saagie.operators.saagie import SaagieExportJobOperator, SaagieImportJobOperator
 from tests.support.executed_tasks import TaskRun, run_task
-
-if TYPE_CHECKING:
-    from airflow_provider_saagie.client.saagie import SaagieClient
-    from airflow_provider_saagie.emulator.testing import Emulator
 
 MISSING = "f5fce22d-2152-4a01-8c6a-4c2eb4808b6d"
 
@@ -72,13 +70,11 @@ def export(job_id: str) -> Callable[..., TaskRun]:
 
 @pytest.fixture
 def load(tmp_path: Path) -> Callable[..., TaskRun]:
-    """A function that imports a job."""
-
-    def run(**given: Any) -> TaskRun:
-        task = SaagieImportJobOperator(task_id="load", **{"project_name": "Demo", **given})
-        return run_task(task, dag_file=tmp_path / "dag.py")
-
-    return run
+    """A function that imports a job, by default from the folder `exports` next to the DAG's file."""
+    required = {"folder": "exports", "project_name": "Demo"}
+    return lambda **given: run_task(
+        SaagieImportJobOperator(task_id="load", **{**required, **given}), dag_file=tmp_path / "dag.py"
+    )
 
 
 @pytest.fixture
@@ -100,45 +96,28 @@ def creations(emulator: Emulator) -> int:
     return sum(request["operation"] == "createJob" for request in emulator.requests())
 
 
-def test_export_to_disk_has_job_file_and_versions(export: Any, job_id: str, tmp_path: Path) -> None:
-    for scheme in ("", "file://"):
-        run = export(folder=f"{scheme}{tmp_path}/out{len(scheme)}")
-        assert (run.error, run.result) == (None, f"{scheme}{tmp_path}/out{len(scheme)}/{job_id}")
-        folder = Path(run.result.removeprefix("file://"))
-        names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*"))
-        assert names == ["job.json", names[1], "version/2/second.py"]
-        assert names[1].startswith("version/1/")
+def test_exported_job_is_imported(
+    export: Any, load: Any, job_id: str, client: SaagieClient, storage: SmallStorage, tmp_path: Path
+) -> None:
+    folders = (f"{tmp_path}/a", f"file://{tmp_path}/b", "memory://bucket/exports", "memory://keeper@bucket/exports/")
+    for folder in folders:
+        run = export(job_id=None, job_name="original", project_name="Demo", folder=folder)
+        assert (run.error, run.result) == (None, f"{folder.rstrip('/')}/{job_id}")
         assert run.xcoms == {"job_id": job_id, "job_url": run.link, "_link_SaagieLink": run.link}
         assert run.link.endswith(f"/job/{job_id}")
-
-
-def test_exported_job_is_imported_from_object_storage(
-    export: Any, load: Any, job_id: str, client: SaagieClient, storage: SmallStorage
-) -> None:
-    for folder in ("memory://bucket/exports", "memory://keeper@bucket/exports/"):
-        exported = export(job_id=None, job_name="original", project_name="Demo", folder=folder)
-        assert exported.result == f"{folder.rstrip('/')}/{job_id}"
-        job_file, first, second = [path.partition(f"{job_id}/")[2] for path in storage.find("/bucket/exports")]
+        exported = ObjectStoragePath(run.result).rglob("*.*")
+        job_file, first, second = sorted(str(path).partition(f"{job_id}/")[2] for path in exported)
         assert (job_file, first[:10], second) == ("job.json", "version/1/", "version/2/second.py")
-        run = load(folder=exported.result, job_name=f"copy {folder}")
-        assert run.xcoms == {"created": True, "job_url": run.link, "_link_SaagieLink": run.link}
-        assert run.result == client.jobs.get_id(f"copy {folder}", "Demo")
-        assert client.jobs.get_info(run.result)["job"]["description"] == "a report"
-        assert read_file(client, run.result) == b"print('second')"
+        imported = load(folder=run.result, job_name=f"copy {folder}")
+        links = {"job_url": imported.link, "_link_SaagieLink": imported.link}
+        assert imported.xcoms == {"created": True, **links}
+        assert imported.result == client.jobs.get_id(f"copy {folder}", "Demo")
+        assert client.jobs.get_info(imported.result)["job"]["description"] == "a report"
+        assert read_file(client, imported.result) == b"print('second')"
         storage.store.clear()
 
 
-def test_export_replaces_older_one_and_writes_job_file_last(export: Any, job_id: str, storage: SmallStorage) -> None:
-    export()
-    assert len(storage.find("/bucket")) == 3
-    for options in ({"versions_only_current": True}, {}, {"versions_limit": 1}):
-        export(**options)
-        if options:
-            assert storage.find("/bucket") == [f"/bucket/{job_id}/job.json", f"/bucket/{job_id}/version/2/second.py"]
-    assert storage.last == f"/bucket/{job_id}/job.json"  # without it, a folder is not an exported job
-
-
-def test_broken_export_leaves_nothing_or_older_export(
+def test_export_replaces_older_one_as_a_whole(
     export: Any, job_id: str, storage: SmallStorage, client: SaagieClient, emulator: Emulator, tmp_path: Path
 ) -> None:
     for storage.full_at in ("job.json", "second.py"):
@@ -150,7 +129,12 @@ def test_broken_export_leaves_nothing_or_older_export(
     emulator.fault("status", "artifact", occurrence=2, status=404)
     assert export().error is not None
     assert storage.find("/bucket") == []
-    export()
+    for options in ({"versions_only_current": True}, {"versions_limit": 1}):
+        export()
+        assert len(storage.find("/bucket")) == 3
+        export(**options)
+        assert storage.find("/bucket") == [f"/bucket/{job_id}/job.json", f"/bucket/{job_id}/version/2/second.py"]
+    assert storage.last == f"/bucket/{job_id}/job.json"  # without it, a folder is not an exported job
     before = {path: storage.cat(path) for path in storage.find("/bucket")}
     (tmp_path / "third.py").write_text("print('third')")
     client.jobs.upgrade(job_id, str(tmp_path / "third.py"))
@@ -165,8 +149,8 @@ def test_missing_job_or_project_changes_nothing(
     before = emulator.requests()
     assert "no job" in str(export(job_id=MISSING, folder=f"{tmp_path}/out").error)
     assert not (tmp_path / "out").exists()
-    assert "'Demo'" in str(load(folder="exports", project_name="Nowhere").error)
-    assert "does not exist" in str(load(folder="exports", project_name=None, project_id=MISSING).error)
+    assert "'Demo'" in str(load(project_name="Nowhere").error)
+    assert "does not exist" in str(load(project_name=None, project_id=MISSING).error)
     assert emulator.requests() == before
 
 
@@ -179,14 +163,12 @@ def test_import_from_folder_next_to_dag(
         assert run.result == client.jobs.get_id("copy", "Demo")
         assert read_file(client, run.result) == b"print('second')"
         client.jobs.delete(run.result)
-    (exported / "version" / "2" / "second.py").rename(exported / "version" / "2" / "job.json")
-    assert read_file(client, load(folder="exports").result) == b"print('second')"
 
 
 def test_existing_job_fails_is_ignored_or_skips(load: Any, exported: Path, emulator: Emulator) -> None:
-    job_id = load(folder="exports").result
+    job_id = load().result
     for if_exists, error in [("fail", SaagieValidationError), ("ignore", None), ("skip", AirflowSkipException)]:
-        run = load(folder="exports", if_exists=if_exists)
+        run = load(if_exists=if_exists)
         assert (type(run.error) if error else run.error) is error, if_exists
         assert run.result == (None if error else job_id)
         assert run.xcoms.get("created") == (None if error else False)
@@ -195,18 +177,17 @@ def test_existing_job_fails_is_ignored_or_skips(load: Any, exported: Path, emula
     assert creations(emulator) == 2, "of the original, and of the first import"
 
 
-def test_lost_answer_is_looked_up(load: Any, exported: Path, client: SaagieClient, emulator: Emulator) -> None:
+def test_lost_answer_finds_only_what_was_created(
+    load: Any, exported: Path, client: SaagieClient, make_job: Any, emulator: Emulator
+) -> None:
     before = creations(emulator)
     emulator.fault("drop", "createJob")
-    run = load(folder="exports")
+    run = load()
     assert (run.error, run.xcoms["created"], run.result) == (None, True, client.jobs.get_id("copy", "Demo"))
     assert creations(emulator) == before + 1
-
-
-def test_retry_takes_no_other_job_if_none_was_created(exported: Path, make_job: Any, emulator: Emulator) -> None:
+    client.jobs.delete(run.result)
     emulator.fault("error", "createJob", message="Not now")
     run = TaskRun(SaagieImportJobOperator(task_id="load", folder=str(exported), project_name="Demo")).execute()
     assert "Not now" in str(run.error)
-    name = json.loads((exported / "job.json").read_text())["name"]
-    make_job("print('other')", job_name=name)
+    make_job("print('other')", job_name="copy")
     assert "has a job named" in str(run.execute().error)

@@ -7,10 +7,10 @@ import re
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-from airflow.sdk import chain
+from airflow.sdk import DAG, chain
 from airflow.sdk.exceptions import (
     AirflowFailException,
     AirflowRescheduleException,
@@ -20,17 +20,13 @@ from airflow.sdk.exceptions import (
 )
 
 from airflow_provider_saagie import exceptions as errors
+from airflow_provider_saagie.client.saagie import SaagieClient
+from airflow_provider_saagie.emulator.testing import Emulator
 from airflow_provider_saagie.links.saagie import URL_XCOM_KEY, SaagieLink
 from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
 from tests.support.executed_tasks import TaskRun
+from tests.support.held_jobs import Hold
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from airflow.sdk import DAG
-
-    from airflow_provider_saagie.client.saagie import SaagieClient
-    from airflow_provider_saagie.emulator.testing import Emulator
-    from tests.support.held_jobs import Hold
 
 MISSING = "00000000-0000-4000-8000-000000000000"
 MODES: dict[str, dict[str, Any]] = {
@@ -99,19 +95,16 @@ def test_other_end_fails_for_good_or_skips(start: Any) -> None:
         assert (type(skipped), str(skipped)) == (AirflowSkipException, str(run.error)), name
 
 
-def test_missing_instance_skips_or_fails_for_good() -> None:
+def test_missing_instance_or_refused_login_skips_or_fails() -> None:
     error = sensor(instance_id=MISSING, soft_fail=True).execute().error
     assert type(error) is AirflowSkipException
     assert MISSING in str(error)
     assert type(error.__cause__) is AirflowFailException
     assert type(error.__cause__.__cause__) is errors.SaagieInstanceGone
-
-
-def test_refused_login_is_skipped_by_never_fail_only() -> None:
     for name, mode in MODES.items():
-        for option, error in [("soft_fail", errors.SaagieAuthError), ("never_fail", AirflowSkipException)]:
+        for option, expected in [("soft_fail", errors.SaagieAuthError), ("never_fail", AirflowSkipException)]:
             run = sensor(instance_id=MISSING, saagie_conn_id="saagie_wrong", **{option: True}, **mode).execute()
-            assert type(run.error) is error, (name, option)
+            assert type(run.error) is expected, (name, option)
 
 
 def test_silent_fail_polls_on_and_logs_error(start: Any, emulator: Emulator, capfd: pytest.CaptureFixture[str]) -> None:
@@ -131,16 +124,9 @@ def test_unfinished_instance_defers_or_reschedules(start: Any, emulator: Emulato
     instance_id = start("RUNNING")
     waits = sensor(instance_id=instance_id, never_fail=True, deferrable=True).execute()
     assert isinstance(waits.error, TaskDeferred)
-    assert (
-        waits.error.trigger.serialize()[1].items()
-        >= {
-            "instance_id": instance_id,
-            "deadline": waits.ti.start_date.timestamp() + 600,
-            "deadline_kind": "timeout",
-            "owned": False,
-            "poll_interval": 0.05,
-        }.items()
-    )
+    watched = {"instance_id": instance_id, "owned": False, "poll_interval": 0.05}
+    deadline = {"deadline": waits.ti.start_date.timestamp() + 600, "deadline_kind": "timeout"}
+    assert waits.error.trigger.serialize()[1].items() >= (watched | deadline).items()
     emulator.set_instance(instance_id, "FAILED", None, "no input")
     assert "ended as FAILED (no input)" in str(waits.resume().error)
     emulator.set_instance(instance_id, "RUNNING")
@@ -210,59 +196,43 @@ def test_pause_hands_deadline_and_link_to_next_poll(start: Any, emulator: Emulat
 
 
 def test_each_mode_waits_through_outage_for_new_instance(
-    run_dag: Any,
-    set_connection: Any,
-    new_dag: Callable[[], DAG],
-    start: Any,
-    emulator: Emulator,
-    capfd: pytest.CaptureFixture[str],
+    run_dag: Any, new_dag: Callable[[], DAG], start: Any, emulator: Emulator, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Each sensor meets an outage, then a job without a new instance, then an unfinished one, which ends."""
-    set_connection(retries=0)
     newest: dict[str, str] = {}
     helpers: list[threading.Thread] = []
 
-    def wait_for_polls(number: int) -> None:
-        def count() -> int:
-            requests = emulator.stats()["requests"]
-            return sum(requests.get(operation, 0) for operation in ("jobInstances", "watchInstances"))
+    def count_polls() -> int:
+        requests = emulator.stats()["requests"]
+        return sum(requests.get(operation, 0) for operation in ("jobInstances", "watchInstances"))
 
-        before = count()
-        wait_until(lambda: count() >= before + number)
+    def wait_for_poll() -> None:
+        before = count_polls()
+        wait_until(lambda: count_polls() > before)
 
-    def bring_about(mode: str) -> None:
-        wait_for_polls(1)
+    def start_and_end(mode: str) -> None:
+        wait_for_poll()
         newest[mode] = start("RUNNING", job=mode)
-        wait_for_polls(1)
+        wait_for_poll()
         emulator.set_instance(newest[mode], "SUCCEEDED")
 
-    def begin(mode: str) -> Callable[[Any], None]:
-        def begin_once(_: Any) -> None:
-            if mode not in {helper.name for helper in helpers}:
-                emulator.fault("status", "jobs", status=503)
-                helpers.append(threading.Thread(target=bring_about, args=[mode], name=mode))
-                helpers[-1].start()
-
-        return begin_once
+    def begin(context: Any) -> None:
+        mode = context["ti"].task_id
+        if mode not in {helper.name for helper in helpers}:
+            emulator.fault("status", "jobs", status=503)
+            helpers.append(threading.Thread(target=start_and_end, args=[mode], name=mode))
+            helpers[-1].start()
 
     for name in MODES:
         start("SUCCEEDED", job=name)
+    given = {"project_name": "Demo", "newer_than_run": True, "never_fail": True, "poke_interval": 0.1, "timeout": 300}
     with new_dag() as dag:
-        sensors = [
-            SaagieJobInstanceSensor(
-                task_id=name,
-                job_name=name,
-                project_name="Demo",
-                newer_than_run=True,
-                never_fail=True,
-                poke_interval=0.1,
-                timeout=300,
-                pre_execute=begin(name),
-                **mode,
+        chain(
+            *(
+                SaagieJobInstanceSensor(task_id=name, job_name=name, pre_execute=begin, **given, **mode)
+                for name, mode in MODES.items()
             )
-            for name, mode in MODES.items()
-        ]
-        chain(*sensors)
+        )
     ended = run_dag(dag)
     for helper in helpers:
         helper.join()

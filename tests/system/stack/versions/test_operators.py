@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.support.held_jobs import Hold
+from tests.system.stack.saagie_side import wait_until
+from tests.system.stack.task_run import scheduler_knows_of_deferral
 from tests.system.stack.versions.conftest import AIRFLOW
 
 if TYPE_CHECKING:
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from scripts.airflow_api import AirflowApi
+    from scripts.stack import Stack
+    from tests.support.held_jobs import Hold
     from tests.system.stack.saagie_side import SaagieSide
     from tests.system.stack.task_run import TaskRun
 
@@ -78,14 +81,14 @@ def test_sensor_waits_for_later_instance(begin: Callable[..., TaskRun], saagie: 
 
 
 def test_mapped_tasks_have_their_own_lines_and_links(
-    airflow: AirflowApi, make_job: Callable[[str], str], hold: Hold
+    stack: Stack, airflow: AirflowApi, make_job: Callable[[str], str], hold: Hold
 ) -> None:
     jobs = [make_job(hold.code(f"for _ in range(3): print('line of', {n})")) for n in range(5)]
     dag_id = "oldest_mapped"
     airflow.wait_for_dag(dag_id)
     run_id = airflow.trigger(dag_id, {"job_ids": jobs})
     for index in range(5):
-        airflow.wait_for_state(dag_id, run_id, "run", "deferred", map_index=index, seconds=300)
+        wait_until(lambda index=index: scheduler_knows_of_deferral(stack, run_id, "run", map_index=index))
     hold.release()
     assert airflow.wait_for_run(dag_id, run_id, seconds=300) == "success"
     for index, job_id in enumerate(jobs):
