@@ -250,7 +250,7 @@ async def test_deadline_in_a_pause_polls_and_ends_the_outage(scenario: Scenario,
     first = next(poll for poll in saagie.polls if poll.at > 25)
     assert first.ids == [instance(1)]
     assert 60 <= first.at < 61
-    assert await all_end(others)  # Saagie is known to be back: they may be polled as soon as the first poll was answered
+    assert await all_end(others)  # the poll has shown that Saagie is back
     assert saagie.now() < 105
 
 
