@@ -96,11 +96,12 @@ def test_meter_reports_each_count_once(backend: Backend, lines: Lines) -> None:
     report(meter, 260, 160.0)
     first = "60 s: watched 260, asked 260 in 4 requests, ended 2, errors 1, lag 0.50 s. The last error: HTTP 503"
     assert lines() == [f"Saagie watcher of acme, {first}"]
-    counts = [
-        ("incr", name, count, tags) for name, count in (("requests", 4), ("asked", 260), ("ended", 2), ("errors", 1))
+    counts = [("requests", 4), ("asked", 260), ("ended", 2), ("errors", 1)]
+    assert backend.received == [
+        ("gauge", "watched", 260, tags),
+        *(("incr", name, count, tags) for name, count in counts),
+        ("timing", "lag", timedelta(seconds=0.5), tags),
     ]
-    lag = ("timing", "lag", timedelta(seconds=0.5), tags)
-    assert backend.received == [("gauge", "watched", 260, tags), *counts, lag]
     meter.count(requests=1, errors=2, last_error="HTTP 500")
     report(meter, 0, 190.0, last=True)  # the last report has its metrics at once, the line when it is due
     assert [(stat, value) for _, stat, value, _ in backend.received[6:]] == [
