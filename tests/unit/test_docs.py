@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import pkgutil
@@ -79,23 +78,6 @@ def test_event_trigger_tables_equal_the_code() -> None:
     assert {name: default for name, default, _ in table(text, "Parameter")} == defaults
     keys = [key.strip("` ") for row in table(text, "Key") for key in row[0].split(",")]
     assert keys == [field.name for field in fields(JobEvent)]
-
-
-def test_readme_dag_is_a_part_of_the_example() -> None:
-    def arguments(code: str) -> dict[str, dict[str, str]]:
-        calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
-        return {
-            ast.unparse(call.func): {str(keyword.arg): ast.unparse(keyword.value) for keyword in call.keywords}
-            for call in calls
-            if ast.unparse(call.func).startswith("Saagie")
-        }
-
-    (readme_dag,) = [code for code in blocks(README, "python") if "with DAG(" in code]
-    example = arguments((ROOT / "example_dags" / "saagie_quickstart.py").read_text("utf-8"))
-    shown = arguments(readme_dag)
-    assert shown
-    for operator, given in shown.items():
-        assert given.items() <= example[operator].items()
 
 
 def test_readme_figures_equal_the_measured_ones() -> None:
