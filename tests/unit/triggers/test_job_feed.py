@@ -152,7 +152,7 @@ async def test_error_of_job_is_logged_once_and_its_end_too() -> None:
 
 
 @in_a_loop
-async def test_reused_numbers_are_new_once_two_polls_show_the_deletion() -> None:
+async def test_reused_numbers_are_new_once_polls_show_a_deletion() -> None:
     told = Told(7)
     shrinking = feed(told, limit=10)
     for highest, listed, reported in [
@@ -210,7 +210,7 @@ async def test_end_from_waiter_is_reported_once_and_kept_until_stored() -> None:
 
 
 @in_a_loop
-async def test_instance_is_gone_if_its_job_alone_is_there() -> None:
+async def test_instance_is_gone_only_if_its_job_is_there() -> None:
     waiting, waiters, told = open_feed(11, 12)
     for waiter in waiters:
         await settle(waiter, GONE)
