@@ -46,6 +46,9 @@ def instance(number: int) -> str:
     return str(UUID(int=number))
 
 
+JOB = instance(10**9)
+
+
 def row(status: str, *, age: float = 0.0, **more: Any) -> dict[str, Any]:
     """An instance as the platform answers.
 

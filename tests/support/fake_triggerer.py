@@ -1,9 +1,10 @@
-"""Airflow's triggerer as far as an event trigger sees it, in the event loop of the test."""
+"""What surrounds an event trigger, in the event loop of the test: a job of the fake Saagie, and Airflow's triggerer."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,17 +19,64 @@ from airflow.sdk.execution_time.comms import (
 from airflow.sdk.execution_time.context import AssetStateStoreAccessors
 
 from airflow_provider_saagie.triggers.saagie import SaagieJobEventTrigger
+from tests.support.fake_saagie import JOB, ItemError, instance, row
 from tests.support.recording_logger import RecordingLogger
+
+NEVER = (math.inf, math.inf)
+
+
+@dataclass
+class Run:
+    """An instance; times are in seconds since the start of the fake Saagie."""
+
+    number: int
+    starts: float = 0.0
+    ends: float = math.inf
+    status: str = "SUCCEEDED"
+    deleted: float = math.inf
+    id: str = ""
+
+    def row(self, at: float) -> dict[str, Any]:
+        status, end = (self.status, f"end {self.ends:g}") if self.ends <= at else ("RUNNING", None)
+        return row(status, number=self.number, jobId=JOB, endTime=end) | {"id": self.id}
+
+
+@dataclass
+class FakeJob:
+    """A job's instances, and the times (from, to) in which it is not as it should be.
+
+    :param missing: the platform answers null for the job and for its instances.
+    :param failing: it answers an error for both.
+    :param hidden: it answers an error for the job and null for its instances, as to a login without rights.
+    """
+
+    runs: list[Run] = field(default_factory=list)
+    missing: tuple[float, float] = NEVER
+    failing: tuple[float, float] = NEVER
+    hidden: tuple[float, float] = NEVER
+
+    def add(self, *runs: Run) -> None:
+        for run in runs:
+            run.id = instance(len(self.runs) + 1)
+            self.runs.append(run)
+
+    def list_rows(self, at: float) -> list[dict[str, Any]] | None:
+        if any(begins <= at < ends for begins, ends in (self.failing, self.hidden)):
+            raise ItemError("no right to see it", "FORBIDDEN")
+        if self.missing[0] <= at < self.missing[1]:
+            return None
+        present = [run for run in self.runs if run.starts <= at < run.deleted]
+        return [run.row(at) for run in sorted(present, key=lambda run: -run.number)]
+
+    def get(self, instance_id: str, at: float) -> dict[str, Any] | None:
+        rows = None if self.hidden[0] <= at < self.hidden[1] else self.list_rows(at)
+        return next((row for row in rows or () if row["id"] == instance_id), None)
 
 
 class Recorded(SaagieJobEventTrigger):
     """A trigger whose log is kept."""
 
-    recorder: RecordingLogger
-
-    @property
-    def log(self) -> RecordingLogger:  # type: ignore[override]
-        return self.recorder
+    log: Any = None
 
 
 @dataclass
@@ -50,13 +98,13 @@ class Triggerer:
     """
 
     def __init__(
-        self, database: Database, arguments: dict[str, Any], monkeypatch: Any, assets: tuple[str, ...] = ("report",)
+        self, database: Database, arguments: dict[str, Any], monkeypatch: Any, assets: tuple[str, ...]
     ) -> None:
         self.database = database
         self.awake = asyncio.Event()
         self.awake.set()
         self.trigger = Recorded(**arguments)
-        self.trigger.recorder = RecordingLogger()
+        self.trigger.log = RecordingLogger()
         if assets:
             self.trigger.asset_state_store = AssetStateStoreAccessors(inlets=[Asset(name) for name in assets])
         monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", self, raising=False)
@@ -66,7 +114,7 @@ class Triggerer:
 
     @property
     def lines(self) -> list[str]:
-        return self.trigger.recorder.lines
+        return self.trigger.log.lines
 
     async def asend(self, message: Any) -> Any:
         await self.awake.wait()

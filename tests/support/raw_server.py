@@ -5,17 +5,19 @@ from __future__ import annotations
 import json
 import re
 import socket
+import ssl
 import threading
 from collections import Counter
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import trustme
 
 from airflow_provider_saagie.client.settings import Settings, read_settings
-
-if TYPE_CHECKING:
-    import ssl
-    from collections.abc import Iterator
 
 NEVER = b"<the request is never answered>"
 BROKEN_TLS = b"no TLS record" * 9
@@ -44,10 +46,7 @@ class RawServer:
     :param of: the answers to certain operations, by name.
     :param logins: the next answers to logins; the last one stays.
     :param asked: how many complete requests came in, by operation; also `login` and `download`.
-    :param paths: the path of each complete request.
     :param seen: every byte of the complete requests.
-    :param connections: the number of connections that were accepted.
-    :param tls: the server's certificate.
     """
 
     port: int = 0
@@ -55,7 +54,6 @@ class RawServer:
     of: dict[str, bytes] = field(default_factory=dict)
     logins: list[bytes] = field(default_factory=lambda: [LOGIN])
     asked: Counter[str] = field(default_factory=Counter)
-    paths: list[str] = field(default_factory=list)
     seen: bytearray = field(default_factory=bytearray, repr=False)
     connections: int = 0
     tls: ssl.SSLContext | None = None
@@ -76,13 +74,10 @@ class RawServer:
     def _answer(self, head: bytes, body: bytes) -> bytes:
         path = head.split(b" ")[1].decode()
         self.seen += head + body
-        self.paths.append(path)
         operation = re.search(rb'"operationName": *"(\w+)"', body)
         name = "login" if path.endswith("/authenticate") else operation[1].decode() if operation else "download"
         self.asked[name] += 1
-        if name in self.of:
-            return self.of[name]
-        script = self.logins if name == "login" else self.answers
+        script = [self.of[name]] if name in self.of else self.logins if name == "login" else self.answers
         return script.pop(0) if len(script) > 1 else script[0]
 
     def talk(self, raw: socket.socket) -> None:
@@ -107,7 +102,8 @@ class RawServer:
                     below.recv(1)
                     return
                 connection.sendall(answer)
-                if not is_complete(answer):
+                head, _, sent = answer.partition(b"\r\n\r\n")
+                if f"Content-Length: {len(sent)}".encode() not in head.split(b"\r\n"):
                     return
 
 
@@ -122,31 +118,46 @@ def read_request(incoming: BinaryIO) -> tuple[bytes, bytes] | None:
     return None
 
 
-def is_complete(answer: bytes) -> bool:
-    """Return whether an answer is HTTP with all of its body; after any other, the server closes the connection."""
-    head, separator, body = answer.partition(b"\r\n\r\n")
-    return bool(separator) and f"Content-Length: {len(body)}".encode() in head.split(b"\r\n")
-
-
 @contextmanager
 def raw_server(tls: ssl.SSLContext | None = None) -> Iterator[RawServer]:
     """Run a healthy platform on a free port."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
-    server = RawServer(listener.getsockname()[1], tls=tls)
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
+        server = RawServer(listener.getsockname()[1], tls=tls)
 
-    def serve() -> None:
-        with suppress(OSError):  # the listener is shut down
-            while True:
-                connection, _ = listener.accept()
-                server.connections += 1
-                threading.Thread(target=server.talk, args=(connection,), daemon=True).start()
+        def serve() -> None:
+            with suppress(OSError):  # the listener is shut down
+                while True:
+                    connection, _ = listener.accept()
+                    server.connections += 1
+                    threading.Thread(target=server.talk, args=(connection,), daemon=True).start()
 
-    thread = threading.Thread(target=serve, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        with suppress(OSError):
-            listener.shutdown(socket.SHUT_RDWR)
-        thread.join()
-        listener.close()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        try:
+            yield server
+        finally:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+
+@dataclass
+class Authority:
+    """A throw-away authority, whose own certificate is in the file `bundle`."""
+
+    ca: trustme.CA
+    bundle: Path
+
+    @classmethod
+    def founded_in(cls, folder: Path) -> Self:
+        """Make a new authority."""
+        ca = trustme.CA()
+        ca.cert_pem.write_to_path(str(folder / "ca.pem"))
+        return cls(ca, folder / "ca.pem")
+
+    def certify(self, name: str = "localhost", not_after: datetime | None = None) -> ssl.SSLContext:
+        """Return the TLS context of a server with a certificate for nine days."""
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        not_before = not_after - timedelta(days=9) if not_after else None
+        self.ca.issue_cert(name, not_after=not_after, not_before=not_before).configure_cert(context)
+        return context

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import pytest
+
+from tests.support.dag_runs import RunDag
 from tests.support.pages import README, ROOT, blocks
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
-
-    from tests.support.dag_runs import RunDag
 
 
 def test_readme_dag_deploys_and_runs_the_job(

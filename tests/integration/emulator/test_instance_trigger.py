@@ -5,23 +5,20 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from airflow_provider_saagie.emulator.testing import Emulator
 from airflow_provider_saagie.triggers.events import InstanceEvent
 from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
 from tests.support.clients import client_for
+from tests.support.held_jobs import Hold
 from tests.support.recording_logger import RecordingLogger
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from airflow_provider_saagie.emulator.testing import Emulator
-    from tests.support.held_jobs import Hold
 
 
 class Recorded(SaagieJobInstanceTrigger):

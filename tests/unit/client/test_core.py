@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import pickle
+import re
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -31,25 +32,23 @@ def test_fault_that_may_have_arrived_leaves_a_change_unknown() -> None:
     late = {Fault.TIMEOUT, Fault.CONNECT_TIMEOUT}
     may_have_arrived = {Fault.TLS_BROKEN, Fault.TIMEOUT, Fault.LOST}
     for fault, is_mutation in itertools.product(Fault, (False, True)):
-        kind = errors.SaagieTimeout if fault in late else errors.SaagieConnectionError
+        kind: type[errors.SaagieError] = errors.SaagieTimeout if fault in late else errors.SaagieConnectionError
         with pytest.raises(errors.SaagieError, match=r"runJob.*https://acme-x\.saagie\.io") as caught:
             core.meaning("runJob", Broken(fault), SETTINGS, is_mutation=is_mutation)
-        assert type(caught.value) is (
-            errors.SaagieOutcomeUnknown if is_mutation and fault in may_have_arrived else kind
-        )
+        if is_mutation and fault in may_have_arrived:
+            kind = errors.SaagieOutcomeUnknown
+        assert type(caught.value) is kind
         assert (caught.value.operation, caught.value.host) == ("runJob", "https://acme-x.saagie.io")
 
 
 def test_change_is_repeated_only_if_surely_not_made() -> None:
-    def repeated(*, is_mutation: bool) -> tuple[set[Fault], set[int]]:
-        return (
-            {fault for fault in Fault if core.worth_repeating(Broken(fault), is_mutation=is_mutation)},
-            {status for status in range(200, 600) if core.worth_repeating(Refused(status), is_mutation=is_mutation)},
-        )
-
     not_sent = {Fault.UNKNOWN_NAME, Fault.UNREACHABLE, Fault.PROXY, Fault.CONNECT_TIMEOUT}
-    assert repeated(is_mutation=True) == (not_sent, {429})
-    assert repeated(is_mutation=False) == (set(Fault) - {Fault.TLS}, {429, *range(500, 600)})
+    reads = {*Fault, 429, *range(500, 600)} - {Fault.TLS}
+    for is_mutation, repeated in ((True, {*not_sent, 429}), (False, reads)):
+        outcomes = {fault: Broken(fault) for fault in Fault} | {status: Refused(status) for status in range(200, 600)}
+        assert repeated == {
+            each for each, outcome in outcomes.items() if core.worth_repeating(outcome, is_mutation=is_mutation)
+        }
 
 
 def waits(outcomes: list[Outcome], retries: int) -> tuple[Outcome, list[float]]:
@@ -86,24 +85,15 @@ def test_attempts_are_bounded_and_the_last_outcome_counts(retries: int, outcomes
     assert all(0 < wait <= core.LONGEST_WAIT for wait in slept)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        "the password hunter2 is wrong",
-        "Authorization: Bearer eyJhbGciOi",
-        "could not open http://user:pr0xy@proxy.io",
-        "<script>hunter2</script>" * 100,
-        json.dumps({"errors": [{"message": "the password hunter2 of Bearer eyJhbGciOi"}]}),
-    ],
-)
-def test_error_shows_little_of_a_body_and_no_secret(body: str) -> None:
+def test_error_shows_little_of_a_body_and_no_secret() -> None:
+    """More in test_secrets."""
+    body = "<script>hunter2</script>, Authorization: Bearer eyJhbGciOi, http://user:pr0xy@proxy.io" * 100
     said = Answer(None, ({"message": body, "extensions": {"classification": body}},))
     for outcome in (Refused(500, {}, body), Refused(302, {"Location": body}), Broken(Fault.LOST, body), said):
         with pytest.raises(errors.SaagieError) as caught:
             core.meaning("job", outcome, SETTINGS, is_mutation=False)
         assert len(str(caught.value)) < 1000
-        for secret in ("hunter2", "eyJhbGciOi", "pr0xy"):
-            assert secret not in str(caught.value)
+        assert not re.search("hunter2|eyJhbGciOi|pr0xy", str(caught.value))
 
 
 def test_error_quotes_three_messages() -> None:

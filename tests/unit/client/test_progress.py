@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -20,25 +21,22 @@ from airflow_provider_saagie.client.session import PIECE, Session
 from airflow_provider_saagie.exceptions import SaagieConnectionError
 from tests.support.raw_server import RawServer, graphql, http
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
 MIB = 1024 * 1024
 
 
 @dataclass
 class Clock:
-    """The time that transfers are measured by; each piece takes `seconds`."""
+    """The time that transfers are measured by."""
 
     now: float = 0.0
 
     def monotonic(self) -> float:
         return self.now
 
-    def transfer(self, shows: Any, name: str, total: int | None, *, seconds: float, pieces: int = 8) -> None:
-        """Transfer pieces of 1 MiB."""
+    def transfer(self, shows: Any, name: str, total: int | None, *, seconds: float) -> None:
+        """Transfer eight pieces of 1 MiB, each in so many seconds."""
         with shows("Downloading", name, total) as advance:
-            for _ in range(pieces):
+            for _ in range(8):
                 self.now += seconds
                 advance(MIB)
                 sys.stdout.write("between pieces\n")
@@ -53,7 +51,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> 
     return clock
 
 
-def test_lines_log_progress_every_ten_seconds_and_the_end(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_log_progress_unless_quick_or_silenced(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     clock.transfer(progress.lines, "large job.zip", 8 * MIB, seconds=4)
     assert caplog.messages == [
         "Downloading 'large job.zip': 3.0 of 8.0 MiB (38 %), 0.2 MiB/s.",
@@ -61,45 +59,29 @@ def test_lines_log_progress_every_ten_seconds_and_the_end(clock: Clock, caplog: 
         "Downloading 'large job.zip': done, 8.0 MiB in 32 s.",
     ]
 
-
-def test_lines_without_total_log_what_has_come(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
-    clock.transfer(progress.lines, "a\n\x1b[31mred", None, seconds=10, pieces=1)
-    name = r"'a\n\x1b[31mred'"
-    assert caplog.messages == [
-        f"Downloading {name}: 1.0 MiB so far, 0.1 MiB/s.", f"Downloading {name}: done, 1.0 MiB in 10 s.",
-    ]  # fmt: skip
-
-
-def test_quick_or_silenced_transfer_logs_nothing(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.clear()
+    clock.transfer(progress.lines, "a\n\x1b[31mred", None, seconds=80)
+    assert caplog.messages[0] == r"Downloading 'a\n\x1b[31mred': 1.0 MiB so far, 0.0 MiB/s."
+    caplog.clear()
     clock.transfer(progress.shown, "job.py", 8 * MIB, seconds=1)
     clock.transfer(progress.silent, "job.py", 8 * MIB, seconds=100)
     assert caplog.messages == []
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize(("term", "seconds", "has_bar"), [("xterm", 1, True), ("xterm", 0, False), ("dumb", 1, False)])
 def test_terminal_that_can_draw_gets_a_bar_instead_of_lines(
-    clock: Clock,
-    caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    term: str,
-    seconds: int,
-    has_bar: bool,
+    clock: Clock, caplog: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sys, "stderr", terminal := Terminal())
-    for name, value in {"TERM": term, "COLUMNS": "120"}.items():
-        monkeypatch.setenv(name, value)
-    clock.transfer(progress.shown, "[bold]job.zip", 8 * MIB, seconds=seconds)
-    shown = terminal.getvalue()
-    assert ("━" in shown and "Downloading '[bold]job.zip'" in shown and "8.0/8.0 MiB" in shown) is has_bar
-    assert has_bar or shown == ""
-    assert caplog.messages == []
-    assert capsys.readouterr().out.count("between pieces") == 8, "stdout is the caller's"
+    monkeypatch.setenv("COLUMNS", "120")
+    for term, seconds, has_bar in (("xterm", 1, True), ("xterm", 0, False), ("dumb", 1, False)):
+        monkeypatch.setenv("TERM", term)
+        monkeypatch.setattr(sys, "stderr", terminal := io.StringIO())
+        monkeypatch.setattr(terminal, "isatty", lambda: True)
+        clock.transfer(progress.shown, "[bold]job.zip", 8 * MIB, seconds=seconds)
+        shown = terminal.getvalue()
+        assert ("━" in shown and "Downloading '[bold]job.zip'" in shown and "8.0/8.0 MiB" in shown) is has_bar
+        assert has_bar or shown == ""
+        assert caplog.messages == []
+        assert capsys.readouterr().out.count("between pieces") == 8, "stdout is the caller's"
 
 
 @dataclass
@@ -118,24 +100,16 @@ class Recording:
 CHUNKED = b"HTTP/1.1 200 X\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 
 
-@pytest.mark.parametrize(
-    ("path", "answer", "name", "total", "size"),
-    [
+def test_download_reports_name_total_and_pieces(server: RawServer, caplog: pytest.LogCaptureFixture) -> None:
+    for path, answer, name, total, size in (
         ("/version/1/artifact/large%20job.zip", http(200, b"x" * 3 * PIECE), "large job.zip", 3 * PIECE, 3 * PIECE),
         ("/a/", http(200, b"x", "Content-Encoding: identity"), "a file", None, 1),
         ("/a/job.py", CHUNKED, "job.py", None, 5),
-    ],
-)
-def test_download_reports_name_total_and_pieces(
-    server: RawServer, path: str, answer: bytes, name: str, total: int | None, size: int
-) -> None:
-    server.reset(answer)
-    with Session(server.settings(), progress=(own := Recording())) as session:
-        assert sum(map(len, session.download(path))) == size
-    assert (own.transfers, sum(own.pieces)) == ([("Downloading", name, total)], size)
-
-
-def test_broken_download_is_not_logged_as_done(server: RawServer, caplog: pytest.LogCaptureFixture) -> None:
+    ):
+        server.reset(answer)
+        with Session(server.settings(), progress=(own := Recording())) as session:
+            assert sum(map(len, session.download(path))) == size
+        assert (own.transfers, sum(own.pieces)) == ([("Downloading", name, total)], size)
     caplog.set_level(logging.INFO, "airflow_provider_saagie")
     server.reset(http(200, b"x" * 2 * PIECE)[:-1])
     with (

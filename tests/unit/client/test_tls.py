@@ -5,37 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 import trustme
 
 from airflow_provider_saagie.client import instances, projects
 from airflow_provider_saagie.exceptions import SaagieConnectionError, SaagieOutcomeUnknown, SaagieValidationError
-from tests.support.raw_server import BROKEN_TLS, RawServer, raw_server
-from tests.support.tls_server import Authority
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.unit.client.conftest import Transport
+from tests.support.raw_server import BROKEN_TLS, Authority, RawServer, raw_server
+from tests.unit.client.conftest import Transport
 
 # All variables that requests, curl and OpenSSL would take a bundle from.
 ENVIRONMENT = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
-NOW = datetime.now(UTC)
 ID = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d"
 
 
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority.founded_in(tmp_path)
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> str:
-    """The bundle of another authority."""
-    (tmp_path / "other").mkdir()
-    return str(Authority.founded_in(tmp_path / "other").bundle)
 
 
 @pytest.fixture
@@ -52,8 +39,10 @@ def refused(server: RawServer, text: str) -> Iterator[None]:
 
 
 def test_verify_alone_decides_which_authority_is_trusted(
-    transport: Transport, authority: Authority, tls_server: RawServer, other: str, monkeypatch: pytest.MonkeyPatch
+    transport: Transport, authority: Authority, tls_server: RawServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    other = str(tmp_path / "other.pem")
+    trustme.CA().cert_pem.write_to_path(other)
     for name in ENVIRONMENT:
         monkeypatch.setenv(name, str(authority.bundle))
     for verify in (True, other):
@@ -65,26 +54,20 @@ def test_verify_alone_decides_which_authority_is_trusted(
         assert transport(tls_server.settings(verify=verify), projects.read_platform())[0]["id"] == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "not_after", "text"),
-    [
-        ("saagie.example.org", None, "set the connection's host to"),
-        ("localhost", NOW - timedelta(days=1), "has to be renewed; tell its administrator"),
-        ("localhost", NOW + timedelta(days=400), "set this machine's clock"),
-    ],
-    ids=["another name", "expired", "not yet valid"],
-)
 def test_unsuitable_certificate_is_refused_with_advice(
-    transport: Transport, authority: Authority, name: str, not_after: datetime | None, text: str
+    transport: Transport, authority: Authority, server: RawServer
 ) -> None:
-    with (
-        raw_server(authority.certify(name, not_after)) as server,
-        refused(server, rf"certificate was not accepted.*{text}"),
+    now = datetime.now(UTC)
+    for name, not_after, text in (
+        ("saagie.example.org", None, "set the connection's host to"),
+        ("localhost", now - timedelta(days=1), "has to be renewed; tell its administrator"),
+        ("localhost", now + timedelta(days=400), "set this machine's clock"),
     ):
-        transport(server.settings(verify=str(authority.bundle)), projects.read_platform())
-
-
-def test_host_without_tls_gets_no_advice_about_certificates(transport: Transport, server: RawServer) -> None:
+        with (
+            raw_server(authority.certify(name, not_after)) as tls,
+            refused(tls, f"certificate was not accepted.*{text}"),
+        ):
+            transport(tls.settings(verify=str(authority.bundle)), projects.read_platform())
     with refused(server, "host and port speak https"):
         transport(server.settings(host=f"https://127.0.0.1:{server.port}"), projects.read_platform())
 
@@ -114,10 +97,8 @@ def test_changed_bundle_is_read_again(transport: Transport, authority: Authority
         connection = server.settings(verify=str(authority.bundle))
         with refused(server, "certificate was not accepted"):
             transport(connection, projects.read_platform())
-        for content in ("junk", None):
-            authority.bundle.unlink()
-            if content:
-                authority.bundle.write_text(content)
+        for spoil in (lambda: authority.bundle.write_text("junk"), authority.bundle.unlink):
+            spoil()
             with pytest.raises(SaagieValidationError, match="`verify` names the CA bundle"):
                 transport(connection, projects.read_platform())
         renewed.cert_pem.write_to_path(str(authority.bundle))

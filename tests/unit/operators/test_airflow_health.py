@@ -12,7 +12,7 @@ from airflow_provider_saagie import airflow_compat, airflow_health
 from airflow_provider_saagie.airflow_health import ApiServer
 from airflow_provider_saagie.operators import given_up, pulse
 from tests.support.api_server import ALIVE, BOTH, ENDLESS, EXECUTION, HEALTH, NO_DATABASE, WELL, Airflow, Page, serving
-from tests.support.tls_server import Authority
+from tests.support.raw_server import Authority, raw_server
 from tests.support.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -68,8 +68,9 @@ def test_unreachable_or_slow_server_is_trouble_within_the_limit(monkeypatch: pyt
         assert server.trouble() == "can't be reached (ReadTimeout)"
 
 
-def test_long_page_is_read_in_part() -> None:
-    with serving({HEALTH: (200, " " * 5_000_000)}) as airflow:
+def test_long_page_is_read_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(airflow_health, "TIMEOUT", 10.0)  # all of the page would take longer
+    with serving({HEALTH: (200, " " * 50_000_000)}) as airflow:
         server = ApiServer(airflow.url)
         assert server.get_known()
         assert server.trouble() is None
@@ -103,8 +104,8 @@ def test_server_that_was_never_healthy_is_not_in_trouble(monkeypatch: pytest.Mon
 
 
 def test_rejected_certificate_is_a_response(tmp_path: Path) -> None:
-    with Authority.founded_in(tmp_path).serving() as port:
-        server = ApiServer(f"https://localhost:{port}")
+    with raw_server(Authority.founded_in(tmp_path).certify()) as airflow:
+        server = ApiServer(airflow.url)
         assert server.get_known()
         assert server.trouble() is None
 

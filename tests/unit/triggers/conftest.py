@@ -13,7 +13,7 @@ from tests.support.fake_saagie import FakeSaagie
 from tests.support.watcher_scenario import Scenario
 
 # These import what Airflow has from 3.3 on; only `make test-bounds` runs the others on an older one.
-SINCE_3_3 = ["test_job_event.py", "test_metrics.py", "test_serialized_forms.py"]
+SINCE_3_3 = ["test_job_event.py", "test_ledger.py", "test_metrics.py", "test_serialized_forms.py"]
 collect_ignore = SINCE_3_3 if Version(version("apache-airflow-core")) < Version("3.3") else []
 
 

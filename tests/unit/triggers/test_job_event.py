@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from math import inf
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,13 +14,9 @@ from hypothesis import strategies as st
 
 from airflow_provider_saagie.triggers.job_feed import JobFeed
 from airflow_provider_saagie.triggers.waiter import Ended, Failed
-from tests.support.fake_job import JOB, FakeJob, Run
-from tests.support.fake_saagie import PROJECT, ends_at, fails, instance, refusal
-from tests.support.fake_triggerer import Database, Triggerer
+from tests.support.fake_saagie import JOB, PROJECT, ends_at, fails, instance, refusal
+from tests.support.fake_triggerer import Database, FakeJob, Run, Triggerer
 from tests.support.watcher_scenario import Scenario
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
 
 
 class EventScenario(Scenario):
@@ -28,14 +25,9 @@ class EventScenario(Scenario):
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(monkeypatch)
         self.job = FakeJob()
+        self.saagie.list_instances = lambda job_id, at: self.job.list_rows(at) if job_id == JOB else []
+        self.saagie.get_instance = self.job.get
         self.database = Database()
-
-    def run(self, main: Callable[[], Coroutine[Any, Any, None]], **more: Any) -> None:
-        async def with_job() -> None:
-            self.job.serve(self.saagie)
-            await main()
-
-        super().run(with_job, **more)
 
     def watch(self, *, assets: tuple[str, ...] = ("report",), **more: Any) -> Triggerer:
         arguments = {"saagie_conn_id": self.conn_id, "job_id": JOB, "poll_interval": 10, **more}
@@ -99,9 +91,7 @@ async def test_old_instance_is_reported_after_many_newer_ones(scenario: EventSce
     await s.until(900)
     assert s.stored["open"][0] == instance(1)
     assert len(s.stored["open"]) <= 5
-    assert {id_ for poll in s.saagie.polls for id_ in poll.ids} == {
-        instance(1)
-    }  # the others end while the list has them
+    assert {id_ for poll in s.saagie.polls for id_ in poll.ids} == {instance(1)}  # the others end on the job's list
     await s.until(1600)
     await triggerer.end()
     assert Counter(s.numbers) == Counter(range(1, 100))
@@ -153,19 +143,12 @@ async def test_unavailable_job_is_logged_once_and_loses_no_end(scenario: EventSc
     assert "again" in triggerer.lines[-1]
 
 
-@pytest.mark.parametrize("suspended", [False, True])
-async def test_event_that_airflow_lost_is_reported_again(scenario: EventScenario, suspended: bool) -> None:
-    """The supervisor stores events within a second, unless it is suspended; only then may they count as reported."""
+async def test_event_that_airflow_lost_is_reported_again(scenario: EventScenario) -> None:
+    """The supervisor stores events within a second; only then may they count as reported. More in test_ledger."""
     s = scenario
     s.job.add(Run(1, ends=25))
     triggerer = s.watch()
-    await s.until(20)
-    if suspended:
-        triggerer.awake.clear()
     await triggerer.has_yielded.wait()
-    if suspended:
-        await asyncio.sleep(300)
-        triggerer.awake.set()
     await asyncio.sleep(0.5)
     await triggerer.crash()
     assert s.numbers == []
@@ -206,11 +189,7 @@ async def test_triggers_and_tasks_share_a_session_and_batches(scenario: EventSce
     await s.until(61)
     # At first a hundred instances of each job are listed, so that ten jobs fill a request.
     assert max(len(poll.ids) for poll in s.saagie.job_polls if poll.at < 5) == 10
-    rounds: dict[int, list[int]] = {}
-    for poll in s.saagie.job_polls:
-        if poll.at >= 5:
-            rounds.setdefault(round(poll.at), []).append(len(poll.ids))
-    assert list(rounds.values()) == [[100, 100, 50]] * 6
+    assert [len(poll.ids) for poll in s.saagie.job_polls if poll.at >= 5] == [100, 100, 50] * 6
     assert isinstance(await task.verdict(), Ended)
     assert len(s.saagie.logins) == 1
     await asyncio.gather(*(triggerer.crash() for triggerer in triggerers))
@@ -274,36 +253,32 @@ RUNS = st.lists(
     st.builds(
         Run,
         number=st.just(0),
-        starts=st.integers(-50, 400).map(float),
-        ends=st.integers(0, 500).map(float),
+        starts=st.integers(-50, 400),
+        ends=st.integers(0, 500),
         status=st.sampled_from(["SUCCEEDED", "SUCCEEDED", "FAILED", "KILLED"]),
-        deleted=st.sampled_from([float("inf"), float("inf"), float("inf"), 300.0]),
+        deleted=st.sampled_from([inf, inf, inf, 300.0]),
     ),
     max_size=40,
 )
-SPANS = st.tuples(st.integers(0, 400), st.integers(0, 120)).map(lambda span: (float(span[0]), float(sum(span))))
+SPANS = st.tuples(st.integers(0, 400), st.integers(0, 120)).map(lambda span: (span[0], sum(span)))
 CRASHES = st.lists(st.tuples(st.integers(30, 500), st.sampled_from([0, 0, 60])), max_size=4).map(sorted)
 
 
 @given(RUNS, SPANS, SPANS, CRASHES)
 @settings(max_examples=20, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_each_end_is_reported_whatever_happens(
-    monkeypatch: pytest.MonkeyPatch,
-    runs: list[Run],
-    outage: tuple[float, float],
-    missing: tuple[float, float],
-    crashes: list[tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch, runs: list[Run], outage: Any, missing: Any, crashes: list[tuple[int, int]]
 ) -> None:
     """Once, or at least once after crashes."""
     s = EventScenario(monkeypatch)
+    for number, run in enumerate(sorted(runs, key=lambda run: run.starts), start=1):
+        run.number, run.ends = number, max(run.ends, run.starts + 1)
+        run.deleted = run.deleted if run.deleted > run.ends else inf  # only ended ones can be deleted
+        s.job.add(run)
+    s.job.missing = missing
+    s.saagie.intercept = fails(503, *outage)
 
     async def main() -> None:
-        for number, run in enumerate(sorted(runs, key=lambda run: run.starts), start=1):
-            run.number, run.ends = number, max(run.ends, run.starts + 1)
-            run.deleted = run.deleted if run.deleted > run.ends else float("inf")  # only ended ones can be deleted
-            s.job.add(run)
-        s.job.missing = missing
-        s.saagie.intercept = fails(503, *outage)
         triggerer = s.watch()
         await s.database.has_state.wait()  # it begins with the first response
         began = s.saagie.now()
@@ -317,7 +292,7 @@ def test_each_end_is_reported_whatever_happens(
         reported = Counter(event["instance_id"] for event in s.database.events)
         good = [run for run in runs if run.status == "SUCCEEDED"]
         # The end of a deleted one may never have been seen.
-        certain = {run.id for run in good if run.ends > began and run.deleted == float("inf")}
+        certain = {run.id for run in good if run.ends > began and run.deleted == inf}
         assert certain <= reported.keys() <= {run.id for run in good if run.ends >= 0}
         assert crashes or max(reported.values(), default=1) == 1
 

@@ -16,8 +16,7 @@ from airflow_provider_saagie.triggers.rounds import RowError
 from airflow_provider_saagie.triggers.teller import Teller
 from airflow_provider_saagie.triggers.told import Told
 from airflow_provider_saagie.triggers.waiter import Ended, Failed, Waiter
-from tests.support.fake_job import JOB
-from tests.support.fake_saagie import PROJECT, instance, row
+from tests.support.fake_saagie import JOB, PROJECT, instance, row
 from tests.support.recording_logger import RecordingLogger
 from tests.support.virtual_time import run
 from tests.unit.triggers.test_rounds import SETTINGS

@@ -6,8 +6,9 @@ import asyncio
 import json
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
 from importlib.metadata import version
+from inspect import signature
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -29,25 +30,8 @@ HAS_KILLS = pytest.mark.skipif(
 
 
 def test_serialized_arguments_make_the_same_trigger() -> None:
-    given = {
-        "saagie_conn_id": "c",
-        "instance_id": instance(1),
-        "job_id": instance(2),
-        "project_id": instance(3),
-        "poll_interval": 7.5,
-        "deadline": 1e9,
-        "deadline_kind": "execution_timeout",
-        "owned": True,
-        "stop_on_kill": False,
-        "stream_logs": True,
-        "log_lines_seen": 12,
-        "log_limit": 99,
-        "unknown_grace": 30.0,
-        "deferred_at": 1e9,
-    }
-    path, kwargs = SaagieJobInstanceTrigger(**given).serialize()
-    assert kwargs == given
-    assert SaagieJobInstanceTrigger(**json.loads(json.dumps(kwargs))).serialize() == (path, kwargs)
+    given = {name: n for n, name in enumerate(signature(SaagieJobInstanceTrigger).parameters)}
+    assert SaagieJobInstanceTrigger(**given).serialize()[1] == given
 
 
 def test_malformed_event_is_rejected() -> None:
@@ -71,50 +55,15 @@ def test_malformed_event_is_rejected() -> None:
             InstanceEvent.from_event(event)
 
 
-@dataclass
-class Supervisor:
-    """Airflow's supervisor, which a trigger asks for its task's state.
-
-    :param state: the state, or the error that the request ends with.
-    :param seconds: how long a response takes.
-    """
-
-    state: str | Exception | None
-    seconds: float = 0.0
-    requests: list[Any] = field(default_factory=list)
-
-    async def asend(self, message: Any) -> Any:
-        self.requests.append(message)
-        await asyncio.sleep(self.seconds)
-        if isinstance(self.state, Exception):
-            raise self.state
-        if not isinstance(message, GetTaskStates):
-            raise RuntimeError("no such connection")
-        key = "task" if message.map_index is None else f"task_{message.map_index}"
-        return TaskStatesResult(task_states={"run": {key: self.state}})
-
-
-@dataclass
-class TaskInstance:
-    dag_id: str = "dag"
-    task_id: str = "task"
-    run_id: str = "run"
-    map_index: int = -1
-
-
 class Recorded(SaagieJobInstanceTrigger):
     """A trigger with a log that tests read."""
 
-    recorder: RecordingLogger
-
-    @property
-    def log(self) -> RecordingLogger:  # type: ignore[override]
-        return self.recorder
+    log: Any = None
 
 
 def make_trigger(s: Scenario, instance_id: str, log: RecordingLogger | None = None, **more: Any) -> Recorded:
     trigger = Recorded(saagie_conn_id=s.conn_id, instance_id=instance_id, **more)
-    trigger.recorder = log or RecordingLogger()
+    trigger.log = log or RecordingLogger()
     return trigger
 
 
@@ -158,7 +107,7 @@ async def test_deferred_task_waits_for_the_scheduler(scenario: Scenario, monkeyp
     scenario.saagie.get_instance = ends_at(0)
     for has_task, deferred_ago, delay in ((False, -1000, 0), (True, -1000, 5), (True, 1000, 0)):
         trigger = make_trigger(scenario, instance(1), deferred_at=time.time() - deferred_ago)
-        trigger.task_instance = TaskInstance() if has_task else None
+        trigger.task_instance = SimpleNamespace(task_id="task") if has_task else None
         began = scenario.saagie.now()
         assert (await event_of(trigger)).status == "success"
         assert delay <= scenario.saagie.now() - began < delay + 1, (has_task, deferred_ago)
@@ -186,89 +135,78 @@ async def run_until_killed(trigger: Recorded) -> None:
 
 
 async def kill(
-    s: Scenario, supervisor: Supervisor, *, is_running: bool = True, map_index: int = -1, **more: Any
-) -> list[str]:
-    """End the task of a trigger and return the trigger's log.
+    s: Scenario, state: str | Exception | None, *, is_running: bool = True, map_index: int = -1, **more: Any
+) -> list[Any]:
+    """End the task of a trigger; return the map indexes for which it asked Airflow, and the lines of its log.
 
+    :param state: the task's state, or the error that the request for it ends with.
     :param is_running: whether the trigger runs; if not, only `on_kill` does, as after a takeover by another triggerer.
     """
-    s.monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", supervisor, raising=False)
+    asked: list[Any] = []
+
+    async def asend(message: Any) -> TaskStatesResult:
+        if not isinstance(message, GetTaskStates):
+            raise RuntimeError("no such connection")
+        asked.append(message.map_index)
+        await asyncio.sleep(0.5)
+        if isinstance(state, Exception):
+            raise state
+        key = "task" if message.map_index is None else f"task_{message.map_index}"
+        return TaskStatesResult(task_states={"run": {key: state}})
+
+    s.monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", SimpleNamespace(asend=asend), raising=False)
     trigger = make_trigger(s, instance(1), **{"owned": True, **more})
-    trigger.task_instance = TaskInstance(map_index=map_index)
+    trigger.task_instance = SimpleNamespace(dag_id="dag", task_id="task", run_id="run", map_index=map_index)
     await (run_until_killed(trigger) if is_running else trigger.on_kill())
     await asyncio.sleep(60)  # until the stop has ended
-    return trigger.log.lines
+    return [*asked, *trigger.log.lines]
 
 
 @HAS_KILLS
-@pytest.mark.parametrize(
-    ("state", "words"),
-    [
-        ("failed", "was marked failed"),
-        ("success", "was marked success"),
-        ("removed", "was removed"),
-        (None, "was cleared"),
-        ("running", "is running: it was cleared, or resumed elsewhere"),
-    ],
-)
-async def test_owned_instance_is_stopped_if_its_task_ended(scenario: Scenario, state: str | None, words: str) -> None:
+async def test_owned_instance_is_stopped_if_its_task_ended(scenario: Scenario) -> None:
     """The stop continues after the second that Airflow gives `on_kill`."""
     scenario.saagie.stop_seconds = 2.0
-    why, stopped = await kill(scenario, Supervisor(state, seconds=0.5))
-    assert scenario.saagie.stopped == [instance(1)]
-    assert why.endswith(f"because the task {words}.")
-    assert stopped == "Saagie was asked to stop it."
+    for state, words in {
+        "failed": "was marked failed",
+        "success": "was marked success",
+        "removed": "was removed",
+        None: "was cleared",
+        "running": "is running: it was cleared, or resumed elsewhere",
+    }.items():
+        scenario.saagie.stopped.clear()
+        _, why, stopped = await kill(scenario, state)
+        assert scenario.saagie.stopped == [instance(1)]
+        assert why.endswith(f"because the task {words}.")
+        assert stopped == "Saagie was asked to stop it."
 
 
 @HAS_KILLS
-@pytest.mark.parametrize(
-    ("state", "more", "words"),
-    [
-        ("deferred", {}, "still deferred"),
-        ("deferred", {"map_index": 3}, "still deferred"),
-        (ConnectionError("the supervisor is gone"), {}, "could not be asked for (the supervisor is gone)"),
-        (EOFError(), {}, "could not be asked for (EOFError)"),
-        ("failed", {"owned": False}, None),
-        ("failed", {"stop_on_kill": False}, None),
-    ],
-)
-async def test_instance_is_left_if_its_stop_is_not_wanted(
-    scenario: Scenario, state: str | Exception, more: dict[str, Any], words: str | None
-) -> None:
-    supervisor = Supervisor(state)
-    lines = await kill(scenario, supervisor, **more)
-    assert scenario.saagie.stopped == []
-    requests = [message for message in supervisor.requests if isinstance(message, GetTaskStates)]
-    if words is None:
-        assert (lines, requests) == ([], [])
-    else:
-        assert words in lines[0]
-        assert [request.map_index for request in requests] == [more.get("map_index")]
-
-
-@HAS_KILLS
-async def test_ended_instance_is_not_stopped(scenario: Scenario) -> None:
-    """Another triggerer has seen the end; Airflow tells this one late that the trigger is no longer its own."""
+async def test_instance_is_left_if_its_stop_is_not_wanted(scenario: Scenario) -> None:
+    for state, index, words in (
+        ("deferred", None, "still deferred"),
+        ("deferred", 3, "still deferred"),
+        (ConnectionError("the supervisor is gone"), None, "could not be asked for (the supervisor is gone)"),
+        (EOFError(), None, "could not be asked for (EOFError)"),
+    ):
+        asked, line = await kill(scenario, state, map_index=-1 if index is None else index)
+        assert asked == index
+        assert words in line
+    assert await kill(scenario, "failed", owned=False) == await kill(scenario, "failed", stop_on_kill=False) == []
     scenario.saagie.get_instance = ends_at(0)
-    for state in ("scheduled", "success"):
-        lines = await kill(scenario, Supervisor(state), is_running=False)
-        assert lines[1:] == ["It has ended already: there is nothing to stop."], state
+    for state in ("scheduled", "success"):  # another triggerer has seen the end, of which Airflow tells this one late
+        *_, line = await kill(scenario, state, is_running=False)
+        assert line == "It has ended already: there is nothing to stop.", state
     assert scenario.saagie.stopped == []
 
 
 @HAS_KILLS
-async def test_instance_of_unknown_status_is_stopped(scenario: Scenario) -> None:
+async def test_unknown_status_or_blocked_log_prevents_no_stop(scenario: Scenario) -> None:
     scenario.saagie.get_instance = lambda *_: None
     for latency in (0.0, 5.0):  # longer than the poll before the stop may take, shorter than the stop
         scenario.saagie.latency = latency
-        await kill(scenario, Supervisor("failed"), is_running=False)
-    assert scenario.saagie.stopped == [instance(1)] * 2
-
-
-@HAS_KILLS
-async def test_blocked_log_does_not_delay_the_stop(scenario: Scenario) -> None:
+        await kill(scenario, "failed", is_running=False)
     log = BlockedLogger()
     scenario.saagie.intercept = lambda request: log.go_on.set() if request.operation == "stopJobInstance" else None
-    lines = await kill(scenario, Supervisor("failed"), is_running=False, log=log)
-    assert scenario.saagie.stopped == [instance(1)]
-    assert lines[1:] == ["Saagie was asked to stop it."]
+    *_, line = await kill(scenario, "failed", is_running=False, log=log)
+    assert line == "Saagie was asked to stop it."
+    assert scenario.saagie.stopped == [instance(1)] * 3

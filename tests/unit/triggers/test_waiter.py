@@ -14,8 +14,7 @@ import pytest
 from airflow_provider_saagie.client.instances import JobInstance
 from airflow_provider_saagie.triggers.teller import Teller
 from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay, Waiter
-from tests.support.fake_job import JOB
-from tests.support.fake_saagie import PROJECT, instance, row
+from tests.support.fake_saagie import JOB, PROJECT, instance, row
 from tests.support.recording_logger import BlockedLogger, BrokenLogger, RecordingLogger
 from tests.unit.triggers.test_rounds import SETTINGS
 
