@@ -74,7 +74,7 @@ class Scenario:
         self,
         main: Callable[[], Coroutine[Any, Any, None]],
         *,
-        loop: Callable[..., asyncio.AbstractEventLoop] = VirtualTimeLoop,
+        loop: type[VirtualTimeLoop] = VirtualTimeLoop,
         debug: bool = False,
     ) -> None:
         """Run a scenario. At its end the watcher must be gone, with its tasks and its connections."""
@@ -106,8 +106,7 @@ class Scenario:
 
 
 async def all_end(waiting: Iterable[Waiting]) -> bool:
-    verdicts = await asyncio.gather(*(one.verdict() for one in waiting))
-    return all(isinstance(verdict, Ended) for verdict in verdicts)
+    return all([isinstance(await one.verdict(), Ended) for one in waiting])
 
 
 async def cancel_all(waiting: Iterable[Waiting]) -> None:

@@ -313,7 +313,8 @@ def test_each_loop_has_a_watcher(monkeypatch: pytest.MonkeyPatch) -> None:
         return isinstance(await watcher.wait(conn_id, waiter), Ended)
 
     async def main() -> None:
-        async with fake_saagie() as saagie:
+        saagie = FakeSaagie()
+        async with fake_saagie(saagie):
             saagie.get_instance = lambda *_: row("SUCCEEDED" if len(saagie.logins) == 2 else "RUNNING", age=HOUR)
             conn_id = connection(saagie.url, monkeypatch)
             ends = await asyncio.gather(*(asyncio.to_thread(asyncio.run, wait(conn_id, n)) for n in (1, 2)))
