@@ -6,6 +6,8 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import count
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from airflow_provider_saagie.client.calls import Call, Pause, Steps
@@ -13,7 +15,6 @@ from airflow_provider_saagie.exceptions import SaagieOutcomeUnknown
 from tests.support.clients import drive
 
 T = TypeVar("T")
-
 JOB = str(uuid.UUID(int=1))
 PROJECT = str(uuid.UUID(int=2))
 LOGIN = "airflow"
@@ -34,7 +35,6 @@ class Instance:
     :param is_own: whether a `runJob` of the task started it.
     :param epoch: how often the task had been cleared when that was sent.
     :param lost_at: from when on the platform reports UNKNOWN, until it has ended.
-    :param obeys_stops: whether a stop request has an effect.
     """
 
     id: str
@@ -69,12 +69,9 @@ class Instance:
 class Fate:
     """What happens to a `runJob`.
 
-    :param starts: whether it starts an instance.
-    :param after: seconds from the sending until it does.
+    :param after: seconds from the sending until it starts an instance.
     :param answered: whether the response arrives.
     :param dies: whether the worker dies before it receives the response.
-    :param ends_after: seconds that the instance lasts.
-    :param ends_as: its final status.
     """
 
     starts: bool = True
@@ -89,8 +86,6 @@ class Fate:
 class SimulatedSaagie:
     """A platform with one job.
 
-    :param now: the platform's clock.
-    :param time_limit: seconds that a request may take.
     :param fates: those of the next `runJob` requests; later ones succeed.
     :param dies_at: the worker dies at that call of the current steps, counted from 0; None: not.
     :param sending_takes: seconds from the first `before_send` of a request to the second one, as after a login.
@@ -132,10 +127,10 @@ class SimulatedSaagie:
 
     def advance(self, seconds: float) -> None:
         until = self.now + seconds
-        while due := sorted((event for event in self._events if event[0] <= until), key=lambda event: event[0]):
-            self._events.remove(due[0])
-            self.now = max(self.now, due[0][0])
-            due[0][1]()
+        while due := [event for event in self._events if event[0] <= until]:
+            self._events.remove(first := min(due, key=itemgetter(0)))
+            self.now = max(self.now, first[0])
+            first[1]()
         self.now = until
 
     @property
@@ -144,14 +139,8 @@ class SimulatedSaagie:
 
     def run(self, steps: Steps[T]) -> T:
         """Run steps as a session does."""
-        count = -1
-
-        def answer(step: Call | Pause) -> dict[str, Any]:
-            nonlocal count
-            count += 1
-            return self._answer(step, dies=self.dies_at == count)
-
-        return drive(steps, answer)
+        numbers = count()
+        return drive(steps, lambda step: self._answer(step, dies=self.dies_at == next(numbers)))
 
     def _answer(self, step: Call | Pause, *, dies: bool) -> dict[str, Any]:
         if isinstance(step, Pause):
@@ -166,11 +155,11 @@ class SimulatedSaagie:
         self.advance(LATENCY)
         if step.operation == "runJob":
             return self._answer_run()
-        if step.operation in ("stopJobInstance", "watchedInstance"):
+        if step.operation == "stopJobInstance":
+            self.stop(step.variables["jobInstanceId"])
+            return {"stopJobInstance": {"id": step.variables["jobInstanceId"]}}
+        if step.operation == "watchedInstance":
             instance = self.find(step.variables["jobInstanceId"])
-            if step.operation == "stopJobInstance":
-                self.stop(instance.id)
-                return {"stopJobInstance": self._row(instance)}
             return {"jobInstance": None if instance.deleted else self._row(instance)}
         assert step.operation in ("jobSummary", "jobInstances", "submittedInstances")
         rows = [self._row(instance) for instance in reversed(self.instances) if not instance.deleted]

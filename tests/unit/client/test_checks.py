@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
@@ -11,9 +12,6 @@ from airflow_provider_saagie.client.calls import Call, Steps
 from airflow_provider_saagie.client.jobs import Jobs
 from airflow_provider_saagie.exceptions import SaagieValidationError
 from tests.support.errors import error_message
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ID = "f5fce22d-2152-4a01-8c6a-4c2eb4808b6d"
 HUGE, LONG, HALF = 10**400, "9" * 5000, "\ud800"
@@ -95,9 +93,7 @@ def test_wrong_values_cover_every_parameter() -> None:
 
 @pytest.mark.parametrize("kind", WRONG)
 @pytest.mark.filterwarnings("ignore:count_instances_by_status is deprecated:DeprecationWarning")
-def test_wrong_value_is_named_before_anything_is_sent(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_wrong_value_is_named_before_sending(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     names, values = WRONG[kind]
     for method, parameters in PARAMETERS.items():
@@ -109,7 +105,7 @@ def test_wrong_value_is_named_before_anything_is_sent(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_wrong_combination_is_named_before_anything_is_sent(tmp_path: Path) -> None:
+def test_wrong_combination_is_named_before_sending(tmp_path: Path) -> None:
     cron, emails = {"cron_scheduling": "0 0 * * *"}, {"emails": ["a@b"]}
     too_long = str(tmp_path / ("x" * 5000))
     create, both, scheduling = ["create"], ["create", "upgrade"], ["create", "edit", "create_or_upgrade"]

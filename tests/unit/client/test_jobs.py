@@ -1,4 +1,4 @@
-"""The class `Jobs` has every method of the published Python API, with its parameters and defaults."""
+"""The class `Jobs` has every method of the published Python API; names are found to the letter, else in any case."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from typing import Any, cast
 
 import pytest
 
+from airflow_provider_saagie.client import definitions, projects
 from airflow_provider_saagie.client.jobs import Jobs
+from airflow_provider_saagie.exceptions import SaagieNotFound
 from tests.support.clients import drive
+from tests.support.errors import error_message
 from tests.support.schemas import SHARED
 
 REFERENCE = SHARED / "reference" / "jobs-api.txt"
@@ -32,10 +35,8 @@ def test_methods_have_the_parameters_and_defaults_of_the_reference() -> None:
         for parameter in re.split(r", (?=\w+(?:[:=]|$|,))", parameters):
             declared, _, default = parameter.partition("=")
             theirs[declared.split(":")[0].strip()] = default.strip() or None
-        ours = {
-            parameter.name: None if parameter.default is inspect.Parameter.empty else repr(parameter.default)
-            for parameter in list(inspect.signature(METHODS[name]).parameters.values())[1:]
-        }
+        _, *declared_here = inspect.signature(METHODS[name]).parameters.values()
+        ours = {each.name: None if each.default is each.empty else repr(each.default) for each in declared_here}
         assert list(ours) == [*theirs, *BEYOND.get(name, [])], name
         assert {parameter: ours[parameter] for parameter in theirs} == theirs, name
 
@@ -49,8 +50,8 @@ def test_typed_example_calls_every_method() -> None:
 
 def test_deprecated_count_warns_once_in_a_loop() -> None:
     counts = [{"selector": "ALL", "count": 1}]
-    session = SimpleNamespace(run=lambda steps: drive(steps, lambda call: {call.operation: counts}))
-    jobs = Jobs(cast("Any", session))
+    session: Any = SimpleNamespace(run=lambda steps: drive(steps, lambda call: {call.operation: counts}))
+    jobs = Jobs(session)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
         counted = [jobs.count_instances_by_status(ID) for _ in range(3)]
@@ -58,3 +59,15 @@ def test_deprecated_count_warns_once_in_a_loop() -> None:
     (warning,) = caught
     assert warning.category is DeprecationWarning
     assert "use count_deletable_instances_by_status" in str(warning.message)
+
+
+def test_named_prefers_the_exact_name_to_another_case() -> None:
+    rows = [{"id": "1", "name": "Straße"}, {"id": "2", "name": "a job"}, {"id": "3", "name": "A Job"}, {"id": "4"}]
+    for name, found in (("a job", "2"), ("A Job", "3"), ("A JOB", "2"), ("STRASSE", "1"), ("none", None), ("a", None)):
+        row = projects.named(rows, name)
+        assert (row and row["id"]) == found, name
+
+
+def test_null_list_of_jobs_is_a_missing_project() -> None:
+    for steps in (definitions.list_for_project_minimal(ID), definitions.list_for_project(ID, None, None, False)):
+        assert "no project" in error_message(SaagieNotFound, drive, steps, lambda _: {"jobs": None})

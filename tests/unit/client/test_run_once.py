@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -18,15 +19,11 @@ from airflow_provider_saagie.client.run_once import SUBMISSIONS, Taken, TaskSide
 from airflow_provider_saagie.client.submit import Submission, TheTry
 from tests.unit.client.simulated_platform import JOB, LOGIN, Fate, Instance, SimulatedSaagie, WorkerDied
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
 
 @dataclass
 class Task:
     """A task instance, as Airflow stores it.
 
-    :param remembered: the submissions that its tries have stored.
     :param clock_is_off: seconds by which the worker's idea of the platform's time is wrong.
     :param forgets: whether the worker dies before it stores what `run_once` returned.
     """
@@ -51,7 +48,7 @@ class Task:
             time_limit=self.saagie.time_limit,
             now=lambda: self.saagie.now + self.clock_is_off,
             doubt=lambda: 5.0,
-            link=lambda instance_id: f"https://saagie/{instance_id}",
+            link="https://saagie/{}".format,
             remember=self.remembered.append,
         )
         this_try = TheTry(self.max_tries, self.clear_number)
@@ -63,7 +60,6 @@ class Task:
         return taken
 
     def die(self) -> None:
-        """Attempt, and die on the way."""
         with pytest.raises(WorkerDied):
             self.attempt()
 
@@ -271,10 +267,8 @@ def test_any_history_submits_once(history: list[SimpleNamespace]) -> None:
     cleared_at = saagie.now
     for chapter in history:
         saagie.advance(chapter.pause)
-        if chapter.purged:
-            for instance in saagie.instances:
-                if not instance.is_unfinished(saagie.now) and instance.status(saagie.now) != "SUCCEEDED":
-                    instance.deleted = True
+        for instance in saagie.instances if chapter.purged else []:
+            instance.deleted |= instance.status(saagie.now) in ("FAILED", "ERROR", "KILLED")
         if chapter.event != "retry":
             saagie.epoch += 1
             old = task.stored.instance_id if task.stored else None

@@ -16,11 +16,13 @@ def read(host: str | None = "https://acme-workspace.prod.saagie.io", **given: An
 
 def test_browser_address_fills_realm_and_platform() -> None:
     address = "https://acme-workspace.prod.saagie.io/projects/platform/7/project/860b8dc8/job/f5fce22d"
-    settings = read(address, extra={"platform_id": ""})
-    assert settings.base_url == "https://acme-workspace.prod.saagie.io"
-    assert (settings.realm, settings.platform_id) == ("acme", 7)
-    settings = read(address, extra={"platform_id": "9", "realm": " other "})
-    assert (settings.realm, settings.platform_id) == ("other", 9)
+    for extra, expected in (
+        ({"platform_id": ""}, ("acme", 7)),
+        ({"platform_id": "9", "realm": " other "}, ("other", 9)),
+    ):
+        settings = read(address, extra=extra)
+        assert (settings.realm, settings.platform_id) == expected
+        assert settings.base_url == "https://acme-workspace.prod.saagie.io"
 
 
 def test_base_url_is_host_and_port_without_the_page() -> None:
@@ -46,6 +48,7 @@ def test_missing_or_wrong_field_is_named() -> None:
         *(({"host": host}, "no URL") for host in (*wrong_hosts, "https://acme work.io")),
         ({"host": "http://acme-x.saagie.io"}, "allow_http"),
         *(({"host": host}, "`realm`") for host in ("http://127.0.0.1:8000", "http://localhost:8000")),
+        *(({"extra": {"verify": path}}, path) for path in ("/no/such/bundle.pem", "~nobody-of-this-name")),
         ({"login": ""}, "login"),
         ({"password": None}, "password"),
     ]
@@ -61,8 +64,6 @@ def test_missing_or_wrong_field_is_named() -> None:
     rows += [({"extra": {name: value}}, name) for name, values in extras.items() for value in values]
     for change, named in rows:
         assert named in error_message(SaagieValidationError, read, **change), change
-    for path in ("/no/such/bundle.pem", "~nobody-of-this-name"):
-        assert path in error_message(SaagieValidationError, read, extra={"verify": path})
 
 
 def test_credentials_in_the_host_are_refused_and_masked() -> None:
@@ -86,8 +87,7 @@ def test_verify_is_read_from_form_and_json() -> None:
 
 def test_repr_shows_no_secret() -> None:
     shown = repr(read(extra={"proxy": "http://me:pr0xy@proxy.io"}))
-    assert "s3cret" not in shown
-    assert "pr0xy" not in shown
+    assert [secret for secret in ("s3cret", "pr0xy") if secret in shown] == []
 
 
 def test_user_agent_holds_only_header_characters() -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 import pytest
 
@@ -14,12 +16,6 @@ from airflow_provider_saagie.client.importing import find_job_folder, import_fro
 from airflow_provider_saagie.exceptions import SaagieOutcomeUnknown, SaagieProtocolError, SaagieValidationError
 from tests.support.clients import drive
 from tests.support.errors import error_message
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from airflow_provider_saagie.client.session import Session
 
 ID = "5f5fce22-2152-4a01-8c6a-4c2eb4808b6d"
 JOB: dict[str, Any] = {
@@ -54,26 +50,25 @@ def link_file(version: Path) -> None:
 
 def link_folder(version: Path) -> None:
     """Let the folder of a version lead to another place, which has one file."""
-    elsewhere = version.parents[2] / "elsewhere"
-    version.rename(elsewhere)
+    elsewhere = version.rename(version.parents[2] / "elsewhere")
     version.symlink_to(elsewhere, target_is_directory=True)
 
 
-def test_import_refuses_a_folder_that_is_not_an_export(tmp_path: Path) -> None:
-    def described(text: str) -> Callable[[Path], Any]:
-        return lambda version: (version.parents[1] / "job.json").write_text(text)
+def describe(text: str) -> Callable[[Path], Any]:
+    return lambda version: (version.parents[1] / "job.json").write_text(text)
 
+
+def test_import_refuses_a_folder_that_is_not_an_export(tmp_path: Path) -> None:
+    wrong = ("{", "[]", '{"versions": []}', "[" * 100_000, json.dumps(JOB | {"technology": None}))
+    climbing = json.dumps(JOB | {"versions": [JOB["versions"][0] | {"number": "../.."}]})
     breakages: list[tuple[str, Callable[[Path], Any]]] = [
         ("holds none", lambda version: (version.parents[1] / "job.json").unlink()),
         ("2 of them", lambda version: write_export(version.parents[1] / "more")),
-        *(
-            ("no exported job", described(text))
-            for text in ("{", "[]", '{"versions": []}', "[" * 100_000, json.dumps(JOB | {"technology": None}))
-        ),
+        *(("no exported job", describe(text)) for text in wrong),
         ("no link", link_file),
         ("no link", link_folder),
         ("alone", lambda version: (version / "other.py").touch()),
-        ("whole number", described(json.dumps(JOB | {"versions": [JOB["versions"][0] | {"number": "../.."}]}))),
+        ("whole number", describe(climbing)),
     ]
     for row, (expected, change) in enumerate(breakages):
         folder = tmp_path / str(row)
@@ -110,6 +105,6 @@ def test_export_writes_text_that_is_not_unicode(tmp_path: Path) -> None:
     """JSON can have half a character, which UTF-8 can't."""
     job = {"id": ID, "description": "\ud800", "technology": {"id": "python"}}
     data = {"job": {"job": job}, "repositories": {"repositories": [{"technologies": [{"id": "python"}]}]}}
-    session = cast("Session", SimpleNamespace(run=lambda steps: drive(steps, lambda call: data[call.operation])))
+    session: Any = SimpleNamespace(run=lambda steps: drive(steps, lambda call: data[call.operation]))
     transfer.export(session, ID, str(tmp_path), error_folder=None, versions_limit=None, versions_only_current=False)
     assert json.loads((tmp_path / ID / "job.json").read_text())["description"] == "\ud800"

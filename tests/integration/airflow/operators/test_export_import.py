@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 from airflow.sdk.exceptions import AirflowSkipException
 from airflow.sdk.io import attach
 from fsspec.implementations.memory import MemoryFileSystem
@@ -95,31 +96,24 @@ def creations(emulator: Emulator) -> int:
     return sum(request["operation"] == "createJob" for request in emulator.requests())
 
 
-def test_export_to_disk_has_job_file_and_versions(export: Any, job_id: str, tmp_path: Path) -> None:
-    for scheme in ("", "file://"):
-        run = export(folder=f"{scheme}{tmp_path}/out{len(scheme)}")
-        assert (run.error, run.result) == (None, f"{scheme}{tmp_path}/out{len(scheme)}/{job_id}")
-        folder = Path(run.result.removeprefix("file://"))
-        names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*"))
-        assert names == ["job.json", names[1], "version/2/second.py"]
-        assert names[1].startswith("version/1/")
+def test_exported_job_is_imported(
+    export: Any, load: Any, job_id: str, client: SaagieClient, storage: SmallStorage, tmp_path: Path
+) -> None:
+    folders = (f"{tmp_path}/a", f"file://{tmp_path}/b", "memory://bucket/exports", "memory://keeper@bucket/exports/")
+    for folder in folders:
+        run = export(job_id=None, job_name="original", project_name="Demo", folder=folder)
+        assert (run.error, run.result) == (None, f"{folder.rstrip('/')}/{job_id}")
         assert run.xcoms == {"job_id": job_id, "job_url": run.link, "_link_SaagieLink": run.link}
         assert run.link.endswith(f"/job/{job_id}")
-
-
-def test_exported_job_is_imported_from_object_storage(
-    export: Any, load: Any, job_id: str, client: SaagieClient, storage: SmallStorage
-) -> None:
-    for folder in ("memory://bucket/exports", "memory://keeper@bucket/exports/"):
-        exported = export(job_id=None, job_name="original", project_name="Demo", folder=folder)
-        assert exported.result == f"{folder.rstrip('/')}/{job_id}"
-        job_file, first, second = [path.partition(f"{job_id}/")[2] for path in storage.find("/bucket/exports")]
+        exported = ObjectStoragePath(run.result).rglob("*.*")
+        job_file, first, second = sorted(str(path).partition(f"{job_id}/")[2] for path in exported)
         assert (job_file, first[:10], second) == ("job.json", "version/1/", "version/2/second.py")
-        run = load(folder=exported.result, job_name=f"copy {folder}")
-        assert run.xcoms == {"created": True, "job_url": run.link, "_link_SaagieLink": run.link}
-        assert run.result == client.jobs.get_id(f"copy {folder}", "Demo")
-        assert client.jobs.get_info(run.result)["job"]["description"] == "a report"
-        assert read_file(client, run.result) == b"print('second')"
+        imported = load(folder=run.result, job_name=f"copy {folder}")
+        links = {"job_url": imported.link, "_link_SaagieLink": imported.link}
+        assert imported.xcoms == {"created": True, **links}
+        assert imported.result == client.jobs.get_id(f"copy {folder}", "Demo")
+        assert client.jobs.get_info(imported.result)["job"]["description"] == "a report"
+        assert read_file(client, imported.result) == b"print('second')"
         storage.store.clear()
 
 

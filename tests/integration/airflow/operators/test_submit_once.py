@@ -143,7 +143,10 @@ def test_if_running_decides_on_the_instance_of_another_user(
 
     given: dict[str, dict[str, Any]] = {"attach": {"timeout": 0.5, "retries": 1, "on_retry_callback": release}}
     results = run_tasks(
-        *(operator(mode, jobs[mode], if_running=mode, deferrable=False, **given.get(mode, {})) for mode in modes)
+        *(
+            operator(mode, jobs[mode], if_running=mode, deferrable=False, **given.get(mode, {"timeout": 60}))
+            for mode in modes
+        )
     )
     states = {mode: result.state for mode, result in results.items()}
     assert states == {"submit": "success", "attach": "success", "skip": "skipped", "fail": "failed"}

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_provider_saagie.client.deployment import JobChange
+from airflow_provider_saagie.client.saagie import SaagieClient
+from airflow_provider_saagie.emulator.testing import Emulator
 from tests.support.clients import client_for
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from airflow_provider_saagie.client.saagie import SaagieClient
-    from airflow_provider_saagie.emulator.testing import Emulator
 
 BASH = {"technology": "bash", "runtime_version": "debian12-bookworm", "command_line": "bash {file}"}
 

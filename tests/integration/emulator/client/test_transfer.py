@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_provider_saagie import exceptions as errors
 from airflow_provider_saagie.client import calls
+from airflow_provider_saagie.client.saagie import SaagieClient
+from airflow_provider_saagie.emulator.testing import Emulator
 from tests.support.errors import error_message
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from airflow_provider_saagie.client.saagie import SaagieClient
-    from airflow_provider_saagie.emulator.testing import Emulator
 
 
 @pytest.fixture
@@ -116,7 +113,7 @@ def test_file_of_any_name_returns_by_export_and_import(
         assert client.jobs.import_from_json(project_id, str(folder)), name
 
 
-def test_upload_of_a_vanished_file_changes_nothing(
+def test_missing_file_is_named_and_no_redirect_is_followed(
     client: SaagieClient, emulator: Emulator, job_id: str, tmp_path: Path
 ) -> None:
     before = emulator.requests()
@@ -124,11 +121,6 @@ def test_upload_of_a_vanished_file_changes_nothing(
     with pytest.raises(errors.SaagieValidationError, match=r"gone\.py.*No such file"):
         client.session.send(call)
     assert emulator.requests() == before
-
-
-def test_download_names_a_missing_file_and_follows_no_redirect(
-    client: SaagieClient, emulator: Emulator, job_id: str
-) -> None:
     with pytest.raises(errors.SaagieNotFound, match="has no such file any more"):
         list(client.session.download("/projects/api/platform/1/no/such/file.py"))
     package = client.jobs.get_info(job_id)["job"]["versions"][0]["packageInfo"]
