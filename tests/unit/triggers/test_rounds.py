@@ -21,8 +21,7 @@ from airflow_provider_saagie.triggers.questions import INSTANCES
 from airflow_provider_saagie.triggers.rounds import Away, Denied, RowError, Rows, TooMuch, age_of, judge, pause, read
 from airflow_provider_saagie.triggers.teller import Teller
 from airflow_provider_saagie.triggers.waiter import Failed, Waiter
-from tests.support.fake_job import JOB
-from tests.support.fake_saagie import PROJECT, instance, row
+from tests.support.fake_saagie import JOB, PROJECT, instance, row
 from tests.support.recording_logger import BlockedLogger, BrokenLogger, RecordingLogger
 
 SETTINGS = read_settings(
