@@ -1,7 +1,5 @@
 """The instance trigger against the emulator's real processes: ends, log lines, tokens, and the loop of `dag.test()`."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import Callable, Iterator
