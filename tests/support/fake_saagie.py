@@ -46,14 +46,10 @@ def instance(number: int) -> str:
     return str(UUID(int=number))
 
 
-<<<<<<< HEAD
 JOB = instance(10**9)
 
 
-def row(status: str, *, age: float = 0.0, **more: Any) -> dict[str, Any]:
-=======
 def row(status: str, *, age: float = 0.0, reason: Any = None, details: Any = None, **more: Any) -> dict[str, Any]:
->>>>>>> suite-a
     """An instance as the platform answers.
 
     :param age: seconds since it started; from an hour on the start is always the same, so that records can be kept.

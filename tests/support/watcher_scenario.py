@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.waiter import Ended, Failed, Verdict, Waiter
 from tests.support.fake_saagie import HOUR, FakeSaagie, connection, fake_saagie, instance
 from tests.support.recording_logger import RecordingLogger
 from tests.support.virtual_time import VirtualTimeLoop, run
-
-if TYPE_CHECKING:
-    import pytest
 
 __all__ = ["HOUR", "Scenario", "Waiting", "all_end", "cancel_all"]
 

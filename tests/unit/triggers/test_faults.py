@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from aiohttp import web
@@ -20,13 +20,10 @@ from hypothesis import strategies as st
 
 from airflow_provider_saagie.client import documents
 from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
-from tests.support.fake_saagie import PASSWORD, ItemError, instance, refusal, row
+from tests.support.fake_saagie import PASSWORD, FakeSaagie, ItemError, Request, Row, instance, refusal, row
 from tests.support.recording_logger import RecordingLogger
 from tests.support.virtual_time import CpuTimeLoop
 from tests.support.watcher_scenario import Scenario
-
-if TYPE_CHECKING:
-    from tests.support.fake_saagie import FakeSaagie, Request, Row
 
 EXAMPLES = int(os.environ.get("SAAGIE_TEST_EXAMPLES", "8"))  # a long run by hand: SAAGIE_TEST_EXAMPLES=500
 LAST_FAULT = 120.0  # seconds of the scenario

@@ -10,13 +10,14 @@ import random
 import statistics
 import threading
 import tracemalloc
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from airflow_provider_saagie import job_log
 from airflow_provider_saagie.client import async_session, tls
+from airflow_provider_saagie.client.logs import LogLine
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.outage import AT_A_TIME
 from airflow_provider_saagie.triggers.poller import ENDS_AT_A_TIME
@@ -24,9 +25,6 @@ from airflow_provider_saagie.triggers.waiter import StillOnItsWay, Waiter
 from tests.support.fake_saagie import FakeSaagie, ItemError, ends_at, fails, instance, row
 from tests.support.recording_logger import BlockedLogger, RecordingLogger
 from tests.support.watcher_scenario import HOUR, Scenario, Waiting, all_end, cancel_all
-
-if TYPE_CHECKING:
-    from airflow_provider_saagie.client.logs import LogLine
 
 MANY = [1_000, pytest.param(10_000, marks=pytest.mark.long)]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -13,9 +14,6 @@ from airflow_provider_saagie.triggers.waiter import Ended, StillOnItsWay
 from tests.support.fake_saagie import FakeSaagie, ItemError, Request, ends_at, fails, instance, refusal, row
 from tests.support.recording_logger import BrokenLogger
 from tests.support.watcher_scenario import HOUR, Scenario, all_end, cancel_all
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LINE = [("STDOUT", "line")]
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -22,11 +22,8 @@ from airflow.sdk.execution_time import task_runner
 
 from airflow_provider_saagie.airflow_compat import triggerer_stats
 from airflow_provider_saagie.triggers.metrics import EVERY, Meter
-from tests.support.fake_saagie import FakeSaagie, ends_at, row
+from tests.support.fake_saagie import FakeSaagie, Request, ends_at, row
 from tests.support.watcher_scenario import HOUR, Scenario, all_end, cancel_all
-
-if TYPE_CHECKING:
-    from tests.support.fake_saagie import Request
 
 LOGGER = "airflow_provider_saagie.triggers.metrics"
 Lines = Callable[[], list[str]]

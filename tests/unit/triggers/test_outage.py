@@ -6,23 +6,20 @@ import asyncio
 import gc
 import itertools
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.client.async_session import AsyncSession
+from airflow_provider_saagie.client.settings import Settings
 from airflow_provider_saagie.exceptions import SaagieConnectionError
 from airflow_provider_saagie.hooks import saagie as hooks
 from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay
-from tests.support.fake_saagie import PASSWORD, FakeSaagie, ends_at, fails, instance
+from tests.support.fake_saagie import PASSWORD, FakeSaagie, Request, ends_at, fails, instance
 from tests.support.pages import DOCS, blocks_in, section
 from tests.support.watcher_scenario import Scenario, Waiting, all_end, cancel_all
-
-if TYPE_CHECKING:
-    from airflow_provider_saagie.client.settings import Settings
-    from tests.support.fake_saagie import Request
 
 
 async def test_outage_pauses_polling_and_ends_no_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:

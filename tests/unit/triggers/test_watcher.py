@@ -8,7 +8,8 @@ import itertools
 import math
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -18,6 +19,8 @@ from airflow_provider_saagie.triggers.waiter import Ended, StillOnItsWay, Waiter
 from tests.support.fake_saagie import (
     FakeSaagie,
     ItemError,
+    Request,
+    Row,
     connection,
     ends_at,
     fails,
@@ -28,11 +31,6 @@ from tests.support.fake_saagie import (
 )
 from tests.support.recording_logger import RecordingLogger
 from tests.support.watcher_scenario import HOUR, Scenario, all_end, cancel_all
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.support.fake_saagie import Request, Row
 
 
 async def test_250_waiters_take_three_requests_a_round(scenario: Scenario, saagie: FakeSaagie) -> None:
