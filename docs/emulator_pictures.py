@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from airflow_provider_saagie.emulator.testing import start
 from tests.support.chromium import chromium
+from tests.support.emulator_client import RUN_JOB
 from tests.support.emulator_scene import build
 
 if TYPE_CHECKING:
@@ -16,18 +17,13 @@ if TYPE_CHECKING:
 PICTURES = Path(__file__).resolve().parent / "pictures"
 WIDE, NARROW = {"width": 1120, "height": 700}, {"width": 390, "height": 760}
 LOADS, RUNS = "Load the warehouse", "Rebuild the index"
-RUN = "mutation runJob($id: UUID!) { runJob(jobId: $id) { id } }"
 
 
 def strike(scene: Scene) -> None:
     """Switch two faults on, and let one strike."""
     scene.emulator.fault("status", "runJob", status=503, retry_after=2, times=2)
     scene.emulator.fault("drop", "createJob")
-    scene.session.post(
-        f"{scene.emulator.url}/projects/api/platform/1/graphql",
-        json={"query": RUN, "variables": {"id": scene.emulator.jobs()[LOADS].id}},
-        timeout=10,
-    )
+    scene.client.send(RUN_JOB, {"id": scene.emulator.jobs()[LOADS].id})
 
 
 def main() -> None:
@@ -50,7 +46,7 @@ def main() -> None:
                     page.wait_for_timeout(1_500)  # so that what is live has moved once
                     page.screenshot(path=PICTURES / f"{name}.png", animations="disabled")
                 print(f"docs/pictures/{name}.png  {(PICTURES / f'{name}.png').stat().st_size // 1000} kB")
-            scene.session.close()
+            scene.client.http.close()
         finally:
             emulator.stop()
 

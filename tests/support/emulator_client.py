@@ -3,14 +3,13 @@
 It works over HTTP with an emulator that is a process, and in this process with the emulator's app.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import uuid
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 from starlette.testclient import TestClient
@@ -19,13 +18,8 @@ from airflow_provider_saagie.emulator import catalogue
 from airflow_provider_saagie.emulator.app import create_app
 from airflow_provider_saagie.emulator.settings import Settings
 from airflow_provider_saagie.emulator.states import ENDS
-from tests.support.waiting import LIMIT, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from airflow_provider_saagie.emulator.store.database import Database
-    from airflow_provider_saagie.emulator.testing import Emulator
+from airflow_provider_saagie.emulator.testing import Emulator
+from tests.support.waiting import wait_until
 
 LOGIN_PATH = "/authentication/api/open/authenticate"
 LOGIN, PASSWORD, REALM = "airflow", "correct horse", "local"
@@ -35,20 +29,22 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 TECHNOLOGIES = {one.technology_id: one.id for one in catalogue.technologies().values()}
 RUNTIMES = {"python": "3.11", "bash": "debian12-bookworm", "spark": "3.5"}
 
+CREATE_PROJECT = "mutation createProject($project: ProjectInput!) { createProject(project: $project) { id } }"
+DELETE_PROJECT = "mutation deleteProject($id: UUID!) { deleteProject(projectId: $id) }"
 CREATE_JOB = """
 mutation createJob($job: JobInput!, $version: JobVersionInput!, $file: Upload) {
   createJob(job: $job, jobVersion: $version, file: $file) { id name alias }
 }
 """
 ADD_VERSION = """
-mutation add($id: UUID!, $version: JobVersionInput!, $file: Upload) {
+mutation addJobVersion($id: UUID!, $version: JobVersionInput!, $file: Upload) {
   addJobVersion(jobId: $id, jobVersion: $version, file: $file) { number packageInfo { name } }
 }
 """
-EDIT_JOB = "mutation edit($job: JobEditionInput!) { editJob(job: $job) { id name alias scheduleStatus } }"
-DELETE_JOB = "mutation delete($id: UUID!) { deleteJob(jobId: $id) }"
+EDIT_JOB = "mutation editJob($job: JobEditionInput!) { editJob(job: $job) { id name alias scheduleStatus } }"
+DELETE_JOB = "mutation deleteJob($id: UUID!) { deleteJob(jobId: $id) }"
 RUN_JOB = "mutation runJob($id: UUID!) { runJob(jobId: $id) { id number status } }"
-STOP = "mutation stop($id: UUID!) { stopJobInstance(jobInstanceId: $id) { id status } }"
+STOP = "mutation stopJobInstance($id: UUID!) { stopJobInstance(jobInstanceId: $id) { id status } }"
 INSTANCE = """
 query jobInstance($id: UUID!) {
   jobInstance(id: $id) {
@@ -77,10 +73,10 @@ class Client:
     :param database: the store of an emulator in this process.
     """
 
-    def __init__(self, http: httpx.Client, password: str = PASSWORD, database: Database | None = None) -> None:
+    def __init__(self, http: httpx.Client, password: str = PASSWORD, database: Any = None) -> None:
         self.http = http
         self.platform = 1
-        self._database = database
+        self.database = database
         self._password = password
         self.log_in()
 
@@ -92,38 +88,24 @@ class Client:
         return answer.text
 
     @property
-    def database(self) -> Database:
-        """The store of an emulator in this process."""
-        assert self._database is not None
-        return self._database
-
-    @property
     def graphql_path(self) -> str:
         return f"/projects/api/platform/{self.platform}/graphql"
 
-    def send(self, document: str, variables: dict[str, Any] | None = None) -> httpx.Response:
-        """Send a document."""
-        return self.http.post(self.graphql_path, json={"query": document, "variables": variables})
+    def send(self, document: str, variables: dict[str, Any], file: tuple[str, bytes] | None = None) -> httpx.Response:
+        return self.http.post(self.graphql_path, **graphql_body(document, variables, file))
 
     def answer(self, document: str, **variables: Any) -> dict[str, Any]:
         """Send a document and return the whole answer."""
         return self.send(document, variables).raise_for_status().json()
 
-    def data(self, document: str, **variables: Any) -> dict[str, Any]:
-        """Send a document that has to succeed."""
-        return data_of(self.send(document, variables))
+    def data(self, document: str, *, upload: tuple[str, bytes] | None = None, **variables: Any) -> dict[str, Any]:
+        """Send a document that has to succeed, perhaps with a file's name and content."""
+        return data_of(self.send(document, variables, upload))
 
     def error(self, document: str, **variables: Any) -> dict[str, Any]:
         """Send a document that has to fail with one error."""
-        answer = self.answer(document, **variables)
-        assert len(answer.get("errors", ())) == 1, answer
-        return answer["errors"][0]
-
-    def upload(self, document: str, name: str, content: bytes, **variables: Any) -> dict[str, Any]:
-        """Send a document with a file, as the GraphQL multipart request specification says."""
-        operations = {"query": document, "variables": {**variables, "file": None}}
-        parts = {"operations": json.dumps(operations), "map": json.dumps({"0": ["variables.file"]})}
-        return data_of(self.http.post(self.graphql_path, data=parts, files={"0": (name, content)}))
+        (error,) = self.answer(document, **variables)["errors"]
+        return error
 
     def project(self) -> str:
         """Return the id of the project `Demo`."""
@@ -137,7 +119,7 @@ class Client:
             "isScheduled": False, "isStreaming": False,
         }  # fmt: skip
         version = {"runtimeVersion": RUNTIMES[kind], "commandLine": command}
-        of_version = {*version, "sourceUrl", "dockerInfo", "extraTechnology"}
+        of_version = {*version, "sourceUrl", "dockerInfo", "extraTechnology", "releaseNote"}
         return {
             "job": job | {name: value for name, value in changes.items() if name not in of_version},
             "version": version | {name: value for name, value in changes.items() if name in of_version},
@@ -145,17 +127,14 @@ class Client:
 
     def job(self, command: str = "true", file: str | None = None, file_name: str = "job.sh", **changes: Any) -> str:
         """Create a job with a name of its own and return its id."""
-        wish = self.wish(command, **changes)
-        if file is None:
-            return self.data(CREATE_JOB, **wish)["createJob"]["id"]
-        return self.upload(CREATE_JOB, file_name, file.encode(), **wish)["createJob"]["id"]
+        upload = None if file is None else (file_name, file.encode())
+        return self.data(CREATE_JOB, **self.wish(command, **changes), upload=upload)["createJob"]["id"]
 
     def add_version(self, job: str, command: str = "true", file: str | None = None, **changes: Any) -> dict[str, Any]:
         """Add a version to a job."""
-        variables = {"id": job, "version": {"runtimeVersion": RUNTIMES["bash"], "commandLine": command, **changes}}
-        if file is None:
-            return self.data(ADD_VERSION, **variables)["addJobVersion"]
-        return self.upload(ADD_VERSION, "other.sh", file.encode(), **variables)["addJobVersion"]
+        version = {"runtimeVersion": RUNTIMES["bash"], "commandLine": command, **changes}
+        upload = None if file is None else ("other.sh", file.encode())
+        return self.data(ADD_VERSION, id=job, version=version, upload=upload)["addJobVersion"]
 
     def run(self, job: str) -> str:
         return self.data(RUN_JOB, id=job)["runJob"]["id"]
@@ -179,15 +158,14 @@ class Client:
         """Return the statuses that an instance has had."""
         return [one["status"] for one in self.instance(instance)["history"]["statuses"]]
 
-    def wait(self, instance: str, *statuses: str, limit: float = LIMIT) -> dict[str, Any]:
+    def wait(self, instance: str, *statuses: str) -> dict[str, Any]:
         """Wait until an instance has one of these statuses, or any final one."""
-        wait_until(lambda: self.current(instance)[0] in (statuses or ENDS), limit=limit)
+        wait_until(lambda: self.current(instance)[0] in (statuses or ENDS))
         return self.instance(instance)
 
     def lines(self, instance: str, *streams: str) -> list[str]:
-        wanted = streams or ("STDOUT", "STDERR")
-        content = self.data(LOGS, id=instance, streams=wanted)["filteredLogs"]["content"]
-        return [line["value"] for line in content]
+        found = self.data(LOGS, id=instance, streams=streams or ("STDOUT", "STDERR"))["filteredLogs"]
+        return [line["value"] for line in found["content"]]
 
     def wait_for_lines(self, instance: str, count: int = 1) -> list[str]:
         """Wait until an instance has written this many lines."""
@@ -199,8 +177,7 @@ class Client:
 
     def fault(self, what: str, operation: str = "*", **options: Any) -> None:
         """Inject a fault."""
-        wish = {"what": what, "operation": operation, **options}
-        self.http.post("/emulator/faults", json=wish).raise_for_status()
+        self.http.post("/emulator/faults", json={"what": what, "operation": operation, **options}).raise_for_status()
 
     def faults(self) -> list[dict[str, Any]]:
         return self.http.get("/emulator/faults").json()["faults"]
@@ -215,6 +192,15 @@ class Client:
         """List the files of jobs in the data folder."""
         folder = self.database.folder / "artifacts"
         return list(folder.iterdir()) if folder.exists() else []
+
+
+def graphql_body(document: str, variables: dict[str, Any], file: tuple[str, bytes] | None) -> dict[str, Any]:
+    """Return httpx's arguments for a document; with a file, as the GraphQL multipart request specification says."""
+    if file is None:
+        return {"json": {"query": document, "variables": variables}}
+    operations = {"query": document, "variables": {**variables, "file": None}}
+    parts = {"operations": json.dumps(operations), "map": json.dumps({"0": ["variables.file"]})}
+    return {"data": parts, "files": {"0": file}}
 
 
 def data_of(response: httpx.Response) -> dict[str, Any]:

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from airflow_provider_saagie.emulator.testing import start
 from tests.support.chromium import LIMIT
-from tests.support.emulator_scene import PROJECT, RUN, build
+from tests.support.emulator_client import RUN_JOB
+from tests.support.emulator_scene import PROJECT, Scene, build
 from tests.support.held_jobs import Hold
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from playwright.sync_api import Browser, BrowserContext, Locator, Page
-
-    from tests.support.emulator_scene import Scene
 
 LOADS, RUNS = "Load the warehouse", "Rebuild the index"
 HOSTILE = "</samp><script>document.title = 'taken over'</script><img src=x onerror=alert(1)>"
@@ -35,7 +29,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     emulator = start(tmp_path_factory.mktemp("pages"))
     built = build(emulator)
     yield built
-    built.session.close()
+    built.client.http.close()
     emulator.stop()
 
 
@@ -169,7 +163,7 @@ def test_page_of_deleted_instance_links_to_job(scene: Scene, page: Page, complai
 def test_older_instances_are_on_second_page(scene: Scene, page: Page) -> None:
     job = scene.create("Runs often", "true")
     fields = " ".join(f"run{number}: runJob(jobId: $id) {{ id }}" for number in range(51))
-    scene.send(f"mutation runJob($id: UUID!) {{ {fields} }}", id=job)
+    scene.client.data(f"mutation runJob($id: UUID!) {{ {fields} }}", id=job)
     page.goto(scene.job("Runs often"))
     expect(page.get_by_text("1 to 50 of 51")).to_be_visible()
     page.get_by_role("link", name="Older").click()
@@ -183,7 +177,9 @@ def test_hostile_names_and_logs_stay_text(scene: Scene, page: Page, hold: Hold) 
     """Also a right-to-left override, which counts to the end of the name only, and a name without spaces."""
     turning, endless = "turns \u202eback", "endless" * 30
     job = scene.create(HOSTILE, "true", description=HOSTILE)
-    scene.add_version(job, f"cat <<'X'\n{HOSTILE}\nX\nwhile [ ! -e '{hold.file}' ]; do sleep 0.02; done", HOSTILE)
+    scene.client.add_version(
+        job, f"cat <<'X'\n{HOSTILE}\nX\nwhile [ ! -e '{hold.file}' ]; do sleep 0.02; done", releaseNote=HOSTILE
+    )
     page.goto(scene.run(job, "RUNNING").url)
     expect(log_lines(page)).to_have_text([HOSTILE])
     hold.release()
@@ -226,8 +222,7 @@ def test_faults_are_switched_by_keyboard(scene: Scene, page: Page) -> None:
     expect(row).to_contain_text("status 429, retry_after 7")
     expect(kind).to_have_value("status")
 
-    body = {"query": RUN, "variables": {"id": scene.emulator.jobs()[LOADS].id}}
-    response = scene.session.post(f"{scene.emulator.url}/projects/api/platform/1/graphql", json=body, timeout=60)
+    response = scene.client.send(RUN_JOB, {"id": scene.emulator.jobs()[LOADS].id})
     assert (response.status_code, response.headers["Retry-After"]) == (429, "7")
     expect(page.locator("#figures .wide tbody tr").first).to_contain_text("status")
     expect(row.locator("td").nth(4)).to_have_text("1")

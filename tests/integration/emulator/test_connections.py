@@ -1,21 +1,15 @@
 """Test an emulator that is a process as far as real connections matter: hang-ups, raw paths, host names."""
 
-from __future__ import annotations
-
 import http.client
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from airflow_provider_saagie.emulator.testing import Emulator
 from tests.support.emulator_client import LOGIN_PATH, RUN_JOB, Client, client_of_process
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from airflow_provider_saagie.emulator.testing import Emulator
 
 JOB = "query j($id: UUID!) { job(id: $id) { countJobInstance versions { packageInfo { downloadUrl } } } }"
 

@@ -1,12 +1,10 @@
 """The instance trigger against the emulator's real processes: ends, log lines, tokens, and the loop of `dag.test()`."""
 
-from __future__ import annotations
-
 import asyncio
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +22,11 @@ from tests.support.waiting import wait_until
 class Recorded(SaagieJobInstanceTrigger):
     """A trigger whose log is kept."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.recorder = RecordingLogger()
-
-    @property
-    def log(self) -> RecordingLogger:  # type: ignore[override]
-        return self.recorder
+    log: Any = None
 
     @property
     def job_lines(self) -> list[str]:
-        return [line for line in self.recorder.lines if line.startswith("[job")]
+        return [line for line in self.log.lines if line.startswith("[job")]
 
 
 @pytest.fixture
@@ -43,34 +35,30 @@ def start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.setenv("AIRFLOW_CONN_SAAGIE_TEST", emulator.connection())
     with client_for(emulator) as client:
         project = client.get_project_id("Demo")
+        names = map(str, count())
 
         def start(code: str, technology: str = "bash", **more: Any) -> Recorded:
-            file = tmp_path / f"{uuid.uuid4()}.job"
-            file.write_text(code)
-            version = {"bash": "debian12-bookworm", "python": "3.11"}[technology]
-            job = client.jobs.create(
-                file.stem,
-                project,
-                file=str(file),
-                technology=technology,
-                runtime_version=version,
-                command_line=f"{technology} {{file}}",
-            )
-            job_id = job["data"]["createJob"]["id"]
-            instance_id = client.jobs.run(job_id)["runJob"]["id"]
-            given = {"poll_interval": 0.3, "stream_logs": True, "job_id": job_id, "project_id": project}
-            return Recorded(saagie_conn_id="saagie_test", instance_id=instance_id, **{**given, **more})
+            (file := tmp_path / next(names)).write_text(code)
+            run = {
+                "technology": technology,
+                "runtime_version": {"bash": "debian12-bookworm", "python": "3.11"}[technology],
+                "command_line": f"{technology} {{file}}",
+            }
+            job = client.jobs.create(file.name, project, file=str(file), **run)
+            given = {"job_id": job["data"]["createJob"]["id"], "project_id": project, "poll_interval": 0.3, **more}
+            instance_id = client.jobs.run(given["job_id"])["runJob"]["id"]
+            trigger = Recorded(saagie_conn_id="saagie_test", instance_id=instance_id, stream_logs=True, **given)
+            trigger.log = RecordingLogger()
+            return trigger
 
         yield start
 
 
-async def wait_for_event(trigger: Recorded) -> InstanceEvent:
-    (event,) = [event async for event in trigger.run()]
-    return InstanceEvent.from_event(event.payload)
-
-
 async def wait_for_all(*triggers: Recorded) -> list[InstanceEvent]:
-    events = await asyncio.gather(*map(wait_for_event, triggers))
+    async def events_of(trigger: Recorded) -> list[Any]:
+        return [event async for event in trigger.run()]
+
+    events = [InstanceEvent.from_event(event.payload) for (event,) in await asyncio.gather(*map(events_of, triggers))]
     assert asyncio.all_tasks() == {asyncio.current_task()}
     return events
 
@@ -117,13 +105,8 @@ def test_lost_token_is_replaced_once_for_all(emulator: Emulator, start: Callable
     triggers = [start(hold.code(), "python") for _ in range(3)]
     logins = emulator.stats()["operations"]["login"]
     emulator.fault("expire", "jobInstance", occurrence=2)
-
-    def release_once_struck() -> None:
-        wait_until(lambda: emulator.faults()[0]["struck"])
-        hold.release()
-
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(release_once_struck)
+        pool.submit(lambda: (wait_until(lambda: emulator.faults()[0]["struck"]), hold.release()))
         events = asyncio.run(wait_for_all(*triggers), debug=True)
     assert {event.status for event in events} == {"success"}
     assert emulator.stats()["operations"]["login"] == logins + 2

@@ -1,7 +1,5 @@
 """Test the pytest plugin in a pytest of its own, as a user's project loads it: by its entry point."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

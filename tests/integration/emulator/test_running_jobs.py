@@ -1,21 +1,15 @@
 """Test jobs that run as processes."""
 
-from __future__ import annotations
-
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_provider_saagie.emulator.engine import Limits
 from airflow_provider_saagie.emulator.engine.leftovers import end_processes
-from tests.support.emulator_client import EDIT_JOB, TECHNOLOGIES, wait_until_gone
+from tests.support.emulator_client import EDIT_JOB, TECHNOLOGIES, Client, wait_until_gone
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.support.emulator_client import Client
 
 FOREVER = "echo $$; while :; do sleep 300; done"
 OUTPUTS = 'printf "ROWS=12\\nNOTE=a=b\\n# no\\nDB_PASSWORD=hush\\n" > "$SAAGIE_OUTPUT_VARS_PATH"'

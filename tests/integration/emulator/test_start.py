@@ -1,7 +1,5 @@
 """Test the emulator as a program: what a start prints, and what remains after each kind of end."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
@@ -10,17 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.support.emulator_client import RUN_JOB, Client, is_alive, wait_until_gone
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 READY = "Saagie emulator listening on "
 # The superuser may read any folder, unless that right is taken away.

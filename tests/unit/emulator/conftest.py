@@ -1,20 +1,14 @@
 """Fixtures: the emulator's store alone, and its app in this process."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from airflow_provider_saagie.emulator.store import jobs, projects, versions
 from airflow_provider_saagie.emulator.store.database import Database
+from airflow_provider_saagie.emulator.store.records import Job
 from tests.support.emulator_client import TECHNOLOGIES, Client, client_of_app
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from airflow_provider_saagie.emulator.store.records import Job
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """Test who is let in: logins, tokens, host names, and requests that a web page could send."""
 
-from __future__ import annotations
-
 import hmac
 import time
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,12 +11,7 @@ from airflow_provider_saagie.emulator import login
 from airflow_provider_saagie.emulator.errors import DataFolderError
 from airflow_provider_saagie.emulator.login import Gate, kept_secret
 from airflow_provider_saagie.emulator.settings import Settings
-from tests.support.emulator_client import LOGIN_PATH, client_of_app
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from tests.support.emulator_client import Client
+from tests.support.emulator_client import LOGIN_PATH, Client, client_of_app
 
 SOME_ID = "2c6f1de4-1111-4222-8333-123456789abc"
 JSON = {"Content-Type": "application/json"}

@@ -1,8 +1,9 @@
 """Test the emulator's GraphQL API over its app, with simulated instances."""
 
-from __future__ import annotations
+from pathlib import Path
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+import pytest
 
 from airflow_provider_saagie.emulator.states import Status
 from airflow_provider_saagie.emulator.store import instances, logs
@@ -15,16 +16,10 @@ from tests.support.emulator_client import (
     RUN_JOB,
     STOP,
     TECHNOLOGIES,
+    Client,
     client_of_app,
     data_of,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import pytest
-
-    from tests.support.emulator_client import Client
 
 JOB = """
 query job($id: UUID!) {
@@ -131,7 +126,7 @@ def test_edit_changes_given_fields_and_null_clears_optional_ones(client: Client)
 
 def test_artifact_is_downloaded_byte_for_byte_by_its_users(client: Client) -> None:
     content = bytes(range(256)) * 4_000
-    made = client.upload(CREATE_JOB, "../../etc/pass wd.bin", content, **client.wish())["createJob"]
+    made = client.data(CREATE_JOB, upload=("../../etc/pass wd.bin", content), **client.wish())["createJob"]
     package = job_of(client, made["id"])["versions"][0]["packageInfo"]
     url = package["downloadUrl"]
     assert package["name"] == "pass_wd.bin"

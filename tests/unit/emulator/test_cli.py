@@ -1,23 +1,19 @@
 """Test the command line in this process: options, and starts that it refuses without harm."""
 
-from __future__ import annotations
-
 import re
 import socket
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+from click.testing import Result
 from typer.testing import CliRunner
 
 from airflow_provider_saagie.emulator import cli, server
 from airflow_provider_saagie.emulator.engine import Limits
 from airflow_provider_saagie.emulator.settings import Settings
 from airflow_provider_saagie.emulator.store.database import Database
-
-if TYPE_CHECKING:
-    from click.testing import Result
 
 
 @pytest.fixture

@@ -1,18 +1,12 @@
 """Test the engine as far as it starts no process: recovery, failing starts, and the limit of logs."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 from airflow_provider_saagie.emulator.engine import Engine, Limits
 from airflow_provider_saagie.emulator.engine.log_writer import LogWriter
 from airflow_provider_saagie.emulator.states import ENDS, Status
 from airflow_provider_saagie.emulator.store import instances, logs, versions
+from airflow_provider_saagie.emulator.store.database import Database
+from airflow_provider_saagie.emulator.store.records import Job
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from airflow_provider_saagie.emulator.store.database import Database
-    from airflow_provider_saagie.emulator.store.records import Job
 
 
 def test_recovery_ends_unfinished_instances_once(database: Database, job: Job) -> None:

@@ -3,11 +3,9 @@
 Faults that close connections need one: tests/integration/emulator/test_connections.py has them.
 """
 
-from __future__ import annotations
-
 import asyncio
-from typing import TYPE_CHECKING
 
+import httpx
 import looptime
 import pytest
 from starlette.responses import Response
@@ -15,12 +13,7 @@ from starlette.responses import Response
 from airflow_provider_saagie.emulator.errors import InvalidError
 from airflow_provider_saagie.emulator.faults import KINDS, Faults
 from airflow_provider_saagie.emulator.web.striking import answer
-from tests.support.emulator_client import LOGIN, LOGIN_PATH, RUN_JOB
-
-if TYPE_CHECKING:
-    import httpx
-
-    from tests.support.emulator_client import Client
+from tests.support.emulator_client import LOGIN, LOGIN_PATH, RUN_JOB, Client
 
 PACKAGE = "query p($id: UUID!) { job(id: $id) { versions { packageInfo { downloadUrl } } } }"
 COUNT = "query count($id: UUID!) { job(id: $id) { countJobInstance } }"

@@ -1,27 +1,19 @@
 """Test the files of jobs: their names, and which of them remain when jobs, versions or projects go."""
 
-from __future__ import annotations
-
 import gc
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 
+import httpx
 import pytest
+from starlette.types import ASGIApp, Message
 
 from airflow_provider_saagie.emulator import artifacts
 from airflow_provider_saagie.emulator.engine import Engine, Limits
 from airflow_provider_saagie.emulator.store import versions
-from tests.support.emulator_client import CREATE_JOB, DELETE_JOB
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import httpx
-    from starlette.types import ASGIApp, Message
-
-    from airflow_provider_saagie.emulator.store.database import Database
-    from airflow_provider_saagie.emulator.store.records import Job
-    from tests.support.emulator_client import Client
+from airflow_provider_saagie.emulator.store.database import Database
+from airflow_provider_saagie.emulator.store.records import Job
+from tests.support.emulator_client import CREATE_JOB, DELETE_JOB, Client
 
 MULTIPART = "multipart/form-data; boundary=boundary"
 

@@ -1,20 +1,15 @@
 """Test the emulator's pages: they show what the store has, and escape it."""
 
-from __future__ import annotations
-
 import re
 import uuid
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_saagie.emulator.faults import KINDS
 from airflow_provider_saagie.emulator.store import instances, logs
 from airflow_provider_saagie.emulator.web.figures import TEXTS
-
-if TYPE_CHECKING:
-    from tests.support.emulator_client import Client
+from tests.support.emulator_client import Client
 
 HOSTILE = "<script>alert('x')</script>\"&"
 PLATFORM = "/projects/platform/1"

@@ -1,14 +1,8 @@
 """Test which requests the emulator takes, how it refuses others, and batch documents."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING
 
-from tests.support.emulator_client import NOBODY, URL, data_of
-
-if TYPE_CHECKING:
-    from tests.support.emulator_client import Client
+from tests.support.emulator_client import NOBODY, URL, Client, data_of
 
 
 def test_failing_field_leaves_others_of_a_batch_alone(client: Client) -> None:
@@ -33,7 +27,7 @@ def test_hundred_instances_fit_into_one_document(client: Client) -> None:
 
 def test_missing_platform_is_not_found(client: Client) -> None:
     for client.platform in (0, 8):
-        answer = client.send("{ platform { id } }")
+        answer = client.send("{ platform { id } }", {})
         assert answer.json() == {"error": f"Platform {client.platform} does not exist", "status": 404}
 
 

@@ -1,19 +1,13 @@
 """Test when scheduled jobs are due."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
 from airflow_provider_saagie.emulator.clock import from_iso, to_iso
 from airflow_provider_saagie.emulator.engine.schedule import Scheduler, next_tick
 from airflow_provider_saagie.emulator.store import jobs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from airflow_provider_saagie.emulator.store.database import Database
+from airflow_provider_saagie.emulator.store.database import Database
 
 
 @pytest.fixture

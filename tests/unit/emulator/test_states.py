@@ -1,7 +1,5 @@
 """Test the emulator's table of states."""
 
-from __future__ import annotations
-
 import importlib.util
 import itertools
 

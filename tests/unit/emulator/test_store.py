@@ -1,9 +1,8 @@
 """Test what the emulator keeps: rules of names, versions, instances, deletions and logs."""
 
-from __future__ import annotations
-
 import threading
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,12 +10,8 @@ from airflow_provider_saagie.emulator.errors import InvalidError, NotFoundError,
 from airflow_provider_saagie.emulator.states import Status
 from airflow_provider_saagie.emulator.store import instances, jobs, logs, projects, purge, versions
 from airflow_provider_saagie.emulator.store.database import Database
+from airflow_provider_saagie.emulator.store.records import Job
 from tests.support.emulator_client import NOBODY
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from airflow_provider_saagie.emulator.store.records import Job
 
 
 def make_job(database: Database, like: Job, name: str) -> Job:

@@ -1,7 +1,5 @@
 """Calls that the official client and ours answer differently by contract, each with the reason."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

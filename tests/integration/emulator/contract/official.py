@@ -1,19 +1,15 @@
 """Run a program with the official client, which can't share an environment with Airflow."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.support.pages import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
 
 ENVIRONMENT = ROOT / ".venv-saagieapi"
 PYTHON = (ENVIRONMENT / "bin" / "python", "-W", "ignore")

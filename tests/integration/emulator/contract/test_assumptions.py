@@ -1,20 +1,15 @@
 """Test `make contract` on the emulator: checks hold, name rows of the docs, and leave nothing behind."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from datetime import datetime
-from typing import TYPE_CHECKING
 
+import pytest
+
+from airflow_provider_saagie.emulator.testing import Emulator
 from scripts import contract
 from tests.support.clients import settings_for
 from tests.support.pages import DOCS
-
-if TYPE_CHECKING:
-    import pytest
-
-    from airflow_provider_saagie.emulator.testing import Emulator
 
 NAMES = "{ projects { name jobs { name } } }"
 

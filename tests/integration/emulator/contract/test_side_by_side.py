@@ -1,33 +1,28 @@
 """Test that saagieapi 2.13.1 and our hook, making the same calls, get equal answers apart from ids and times."""
 
-from __future__ import annotations
-
 import inspect
 import json
 import re
 import uuid
 import warnings
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from airflow_provider_saagie.client.jobs import Jobs
 from airflow_provider_saagie.emulator import testing
+from airflow_provider_saagie.emulator.testing import Emulator
 from airflow_provider_saagie.hooks.saagie import SaagieHook
 from tests.integration.emulator.contract import played_calls
 from tests.integration.emulator.contract.differing_calls import FIELDS, SCRIPT, Difference, Raises
 from tests.integration.emulator.contract.official import need_official_client, played
 from tests.integration.emulator.contract.played_calls import ALIKE, NOBODY, PROJECTS, Step, step
 from tests.support.emulator_client import client_of_process
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-
-    from airflow_provider_saagie.emulator.testing import Emulator
 
 PLAYER = Path(__file__).with_name("official_player.py")
 OTHER_PLATFORM = 7

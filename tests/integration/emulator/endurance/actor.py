@@ -1,29 +1,31 @@
-"""An actor: sends random mutations on its own project, one at a time, and keeps books of it."""
+"""Actors send random mutations, each on a project of its own, and keep books of what has to be there.
 
-from __future__ import annotations
+Queries are repeated until they are answered. A mutation is sent once: if its outcome is in doubt, the next look at the
+platform tells whether it was done; it was done whole or not at all.
+"""
 
 import itertools
 import random
+import time
 from collections import Counter
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
-from airflow_provider_saagie.emulator import catalogue
-from tests.integration.emulator.endurance.books import Books, JobBook, check_files, content_of, read_books, status_of
-from tests.integration.emulator.endurance.platform import Outcome, Platform
-from tests.support import emulator_client
-from tests.support.emulator_client import RUNTIMES, TECHNOLOGIES
+import httpx
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from airflow_provider_saagie.emulator import catalogue, testing
+from airflow_provider_saagie.emulator.states import TRANSITIONS, Status
+from airflow_provider_saagie.emulator.testing import Emulator
+from tests.support import emulator_client as api
 
-    from airflow_provider_saagie.emulator.testing import Emulator
-
-MOST_JOBS, MOST_VERSIONS, MOST_INSTANCES = 4, 4, 8
+ACTORS = 4
+MOST_JOBS, MOST_VERSIONS, MOST_INSTANCES, MOST_PROJECTS = 4, 4, 8, 2
+DONE, REFUSED, DOUBT = "done", "refused", "doubt"  # what an actor knows of a mutation; in doubt: no usable answer
 # What a job does; {n} makes each command line unique.
 COMMANDS = ("true # {n}", "echo a; echo b >&2 # {n}", "sleep 0.3 # {n}", "exit 3 # {n}", "sleep 60 & sleep 60 # {n}")
-CREATE_PROJECT = "mutation createProject($project: ProjectInput!) { createProject(project: $project) { id name } }"
-DELETE_PROJECT = "mutation deleteProject($id: UUID!) { deleteProject(projectId: $id) }"
 PURGE = """
 mutation deleteJobInstances($id: UUID!, $ids: [UUID!]) {
   deleteJobInstances(jobId: $id, jobInstanceIds: $ids) { id success }
@@ -31,13 +33,48 @@ mutation deleteJobInstances($id: UUID!, $ids: [UUID!]) {
 """
 STATE = """
 query state($id: UUID!) {
-  project(id: $id) { jobs { id name instances { id number history { currentStatus { status } } } } }
-  projects { id name }
+  project(id: $id) {
+    jobs {
+      id name description
+      versions { number commandLine isCurrent packageInfo { name downloadUrl } }
+      instances { id number history { currentStatus { status reason } statuses { status } } }
+    }
+  }
+  projects { id name technologiesByCategory { technologies { id } } }
 }
 """
+RIGHTS = "query rights($id: UUID!) { rights(projectId: $id) { name role } }"
 
 
-@dataclass(frozen=True, slots=True)
+class LostError(Exception):
+    """A query was repeated until the patience was over."""
+
+
+@dataclass(frozen=True)
+class JobBook:
+    """A job.
+
+    :param versions: each version's command line, oldest first; `content_of` it is the version's file.
+    :param numbers: the numbers of its instances, of which `stopped` were stopped.
+    :param runs: how many instances were ever started.
+    """
+
+    description: str | None
+    versions: tuple[str, ...]
+    numbers: frozenset[int] = frozenset()
+    stopped: frozenset[int] = frozenset()
+    runs: int = 0
+
+
+@dataclass(frozen=True)
+class Books:
+    """Jobs by their names, and the names of further projects."""
+
+    jobs: dict[str, JobBook] = field(default_factory=dict)
+    projects: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Wish:
     """A mutation that an actor wants, and its books once it is done."""
 
@@ -47,21 +84,6 @@ class Wish:
     content: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A line of an actor's journal.
-
-    :param agent: the mutation's name.
-    :param known: what the actor knew from the answer.
-    :param happened: whether it was done; if that was in doubt, by what was found afterwards.
-    """
-
-    agent: str
-    operation: str
-    known: Outcome
-    happened: bool
-
-
 class Actor:
     """An actor with a project of its own.
 
@@ -69,150 +91,242 @@ class Actor:
     :param seed: makes its choices repeatable.
     """
 
+    patience = 120.0  # seconds in which a query is repeated
+
     def __init__(self, emulator: Emulator, name: str, seed: int) -> None:
-        self.platform = Platform(emulator, name)
+        self.emulator = emulator
+        self.http = httpx.Client(trust_env=False, timeout=120)
         self.books = Books()
-        self.journal: list[Entry] = []
+        self.journal: list[tuple[str, str, bool]] = []  # each mutation's name, what was known of it, and if it was done
         self._name = name
         self._random = random.Random(seed)
         self._numbers = itertools.count()
         self._doubt: Wish | None = None
-        outcome, data = self.platform.write(CREATE_PROJECT, {"project": _project(name)})
-        assert outcome is Outcome.DONE, "actors are made before anything goes wrong"
-        self.project_id = str(data["createProject"]["id"])
+        known, data = self._write(Wish(api.CREATE_PROJECT, project_wish(name), self.books))
+        assert known == DONE, "actors are made before anything goes wrong"
+        self.project_id = data["createProject"]["id"]
 
-    def step(self) -> Outcome:
+    def step(self) -> str:
         """Send a random mutation and note what is known of it."""
         assert self._doubt is None
-        wish = self._choose()
-        outcome, data = self.platform.write(wish.document, wish.variables, wish.content)
+        weights, wishes = zip(*self._wishes(), strict=True)
+        (wish,) = self._random.choices(wishes, weights)
+        known, data = self._write(wish)
         assert all(one["success"] for one in data.get("deleteJobInstances", ())), data
-        if outcome is Outcome.DOUBT:
+        if known == DOUBT:
             self._doubt = wish
         else:
-            self._note(wish, outcome, happened=outcome is Outcome.DONE)
-        return outcome
+            self._note(wish, known, happened=known == DONE)
+        return known
 
     def settle(self) -> None:
-        """Compare what is there with the books; a mutation in doubt was done whole or not at all."""
-        found = read_books(self.platform, self.project_id, f"{self._name} further", self.books)
+        """Compare what is there with the books."""
+        found = self._look()
         if self._doubt is not None:
             wish, self._doubt = self._doubt, None
-            self._note(wish, Outcome.DOUBT, happened=found == wish.after)
+            self._note(wish, DOUBT, happened=found == wish.after)
         assert found == self.books, f"\nfound    {found}\nbelieved {self.books}"
 
     def check_files(self) -> int:
-        return check_files(self.platform, self.project_id)
+        """Download each version's file and compare it with the upload; return their number."""
+        versions = [version for job in self._state()["project"]["jobs"] for version in job["versions"]]
+        for version in versions:
+            url = version["packageInfo"]["downloadUrl"]
+            content = self._repeat(lambda url=url: checked(self._send("GET", url)).content)
+            assert content == content_of(version["commandLine"]), version
+        return len(versions)
 
     def counts(self) -> Counter[str]:
-        """Count the journal's lines by what was known and what happened."""
-        return Counter(f"{one.known}, {'done' if one.happened else 'not done'}" for one in self.journal)
+        """Count the journal's entries by what was known and what happened."""
+        return Counter(f"{known}, {'done' if happened else 'not done'}" for _, known, happened in self.journal)
 
-    def _note(self, wish: Wish, known: Outcome, happened: bool) -> None:
+    def instances(self) -> list[dict[str, Any]]:
+        return [one for job in self._state()["project"]["jobs"] for one in job["instances"]]
+
+    def _note(self, wish: Wish, known: str, happened: bool) -> None:
         if happened:
             self.books = wish.after
-        self.journal.append(Entry(self.platform.agent, wish.document.split("(")[0].split()[1], known, happened))
+        self.journal.append((self._agent, known, happened))
 
-    def _choose(self) -> Wish:
-        """Choose among what is possible now; an impossible choice is made again."""
-        state = self.platform.read(STATE, {"id": self.project_id})
-        jobs = {job["name"]: job for job in state["project"]["jobs"]}
-        further = {one["name"]: one["id"] for one in state["projects"] if one["name"] in self.books.projects}
-        on_job: dict[Callable[..., Wish | None], int] = {
-            self._upgrade: 3, self._edit: 2, self._run: 6, self._stop: 3, self._purge: 3, self._delete: 1
-        }  # fmt: skip
-        weights = on_job | {self._create: 1, self._create_project: 1, lambda: self._delete_project(further): 1}
-        while True:
-            (choice,) = self._random.choices(list(weights), list(weights.values()))
-            name = self._random.choice(sorted(self.books.jobs) or [""])
-            job = [jobs[name], self.books.jobs[name]] if name and choice in on_job else []
-            wish = choice(*job) if job or choice not in on_job else None
-            if wish is not None:
-                return wish
+    def _wishes(self) -> Iterator[tuple[int, Wish]]:
+        """Return what is possible now, on a random job and on projects, each with its weight."""
+        state, books, number = self._state(), self.books, next(self._numbers)
+        command = self._random.choice(COMMANDS).format(n=number)
+        version = {"runtimeVersion": api.RUNTIMES["bash"], "commandLine": command}
+        if len(books.jobs) < MOST_JOBS:
+            job = {
+                "projectId": self.project_id, "name": f"job {number}", "category": "Processing", "isScheduled": False,
+                "isStreaming": False, "technology": {"id": api.TECHNOLOGIES["bash"]}, "description": None,
+            }  # fmt: skip
+            after = self._with(job["name"], JobBook(None, (command,)))
+            yield 1, Wish(api.CREATE_JOB, {"job": job, "version": version}, after, content_of(command))
+        if len(books.projects) < MOST_PROJECTS:
+            name = f"{self._name} further {number}"
+            yield 1, Wish(api.CREATE_PROJECT, project_wish(name), replace(books, projects=books.projects | {name}))
+        further = [one for one in state["projects"] if one["name"] in books.projects]
+        if further:
+            one = self._random.choice(further)
+            rest = replace(books, projects=books.projects - {one["name"]})
+            yield 1, Wish(api.DELETE_PROJECT, {"id": one["id"]}, rest)
+        if state["project"]["jobs"]:
+            yield from self._wishes_on(self._random.choice(state["project"]["jobs"]), version, number)
 
-    def _create(self) -> Wish | None:
-        if len(self.books.jobs) >= MOST_JOBS:
-            return None
-        command, name = self._command(), f"job {next(self._numbers)}"
-        job = {
-            "projectId": self.project_id, "name": name, "category": "Processing", "isScheduled": False,
-            "isStreaming": False, "technology": {"id": TECHNOLOGIES["bash"]}, "description": None,
-        }  # fmt: skip
-        variables = {"job": job, "version": _version(command), "file": None}
-        return Wish(
-            emulator_client.CREATE_JOB, variables, self._with(name, JobBook(None, (command,))), content_of(command)
-        )
+    def _wishes_on(self, job: dict[str, Any], version: dict[str, str], number: int) -> Iterator[tuple[int, Wish]]:
+        def after(**changes: Any) -> Books:
+            return self._with(job["name"], replace(book, **changes))
 
-    def _upgrade(self, job: dict[str, Any], book: JobBook) -> Wish | None:
-        if len(book.versions) >= MOST_VERSIONS:
-            return None
-        command = self._command()
-        after = self._with(job["name"], replace(book, versions=(*book.versions, command)))
-        variables = {"id": job["id"], "version": _version(command), "file": None}
-        return Wish(emulator_client.ADD_VERSION, variables, after, content_of(command))
-
-    def _edit(self, job: dict[str, Any], book: JobBook) -> Wish | None:
-        text = f"description {next(self._numbers)}"
-        after = self._with(job["name"], replace(book, description=text))
-        return Wish(emulator_client.EDIT_JOB, {"job": {"id": job["id"], "description": text}}, after)
-
-    def _run(self, job: dict[str, Any], book: JobBook) -> Wish | None:
-        if len(book.numbers) >= MOST_INSTANCES:
-            return None
-        number = book.runs + 1
-        after = self._with(job["name"], replace(book, numbers=book.numbers | {number}, runs=number))
-        return Wish(emulator_client.RUN_JOB, {"id": job["id"]}, after)
-
-    def _stop(self, job: dict[str, Any], book: JobBook) -> Wish | None:
-        unfinished = ("AWAITING", "REQUESTED", "QUEUED", "RUNNING")
-        found = [one for one in job["instances"] if status_of(one) in unfinished]
-        if not found:
-            return None
-        one = self._random.choice(found)
-        after = self._with(job["name"], replace(book, stopped=book.stopped | {one["number"]}))
-        return Wish(emulator_client.STOP, {"id": one["id"]}, after)
-
-    def _purge(self, job: dict[str, Any], book: JobBook) -> Wish | None:
-        found = [one for one in job["instances"] if status_of(one) in ("SUCCEEDED", "FAILED", "KILLED")][:3]
-        if not found:
-            return None
-        gone = {one["number"] for one in found}
-        after = replace(book, numbers=book.numbers - gone, stopped=book.stopped - gone)
-        return Wish(PURGE, {"id": job["id"], "ids": [one["id"] for one in found]}, self._with(job["name"], after))
-
-    def _delete(self, job: dict[str, Any], book: JobBook) -> Wish | None:
+        book, id_ = self.books.jobs[job["name"]], {"id": job["id"]}
         if len(book.versions) < MOST_VERSIONS:
-            return None
-        rest = {name: one for name, one in self.books.jobs.items() if name != job["name"]}
-        return Wish(emulator_client.DELETE_JOB, {"id": job["id"]}, replace(self.books, jobs=rest))
-
-    def _create_project(self) -> Wish | None:
-        if len(self.books.projects) >= 2:
-            return None
-        name = f"{self._name} further {next(self._numbers)}"
-        after = replace(self.books, projects=self.books.projects | {name})
-        return Wish(CREATE_PROJECT, {"project": _project(name)}, after)
-
-    def _delete_project(self, further: dict[str, str]) -> Wish | None:
-        if not further:
-            return None
-        name = self._random.choice(sorted(further))
-        after = replace(self.books, projects=self.books.projects - {name})
-        return Wish(DELETE_PROJECT, {"id": further[name]}, after)
+            command = version["commandLine"]
+            versions = (*book.versions, command)
+            yield 3, Wish(api.ADD_VERSION, id_ | {"version": version}, after(versions=versions), content_of(command))
+        else:
+            rest = {name: one for name, one in self.books.jobs.items() if name != job["name"]}
+            yield 1, Wish(api.DELETE_JOB, id_, replace(self.books, jobs=rest))
+        text = f"description {number}"
+        yield 2, Wish(api.EDIT_JOB, {"job": id_ | {"description": text}}, after(description=text))
+        if len(book.numbers) < MOST_INSTANCES:
+            runs = book.runs + 1
+            yield 6, Wish(api.RUN_JOB, id_, after(numbers=book.numbers | {runs}, runs=runs))
+        running = [one for one in job["instances"] if status_of(one) in ("AWAITING", "REQUESTED", "QUEUED", "RUNNING")]
+        if running:
+            one = self._random.choice(running)
+            yield 3, Wish(api.STOP, {"id": one["id"]}, after(stopped=book.stopped | {one["number"]}))
+        ended = [one for one in job["instances"] if status_of(one) in ("SUCCEEDED", "FAILED", "KILLED")][:3]
+        if ended:
+            gone, ids = {one["number"] for one in ended}, [one["id"] for one in ended]
+            yield 3, Wish(PURGE, id_ | {"ids": ids}, after(numbers=book.numbers - gone, stopped=book.stopped - gone))
 
     def _with(self, name: str, book: JobBook) -> Books:
         return replace(self.books, jobs={**self.books.jobs, name: book})
 
-    def _command(self) -> str:
-        return self._random.choice(COMMANDS).format(n=next(self._numbers))
+    def _look(self) -> Books:
+        """Read what is there, and check that nothing is half there."""
+        state, jobs = self._state(), {}
+        for job in state["project"]["jobs"]:
+            versions = sorted(job["versions"], key=lambda one: one["number"])
+            current = [(one["number"], one["isCurrent"]) for one in versions]
+            assert current == [(n, n == len(versions)) for n in range(1, len(versions) + 1)]
+            assert {one["packageInfo"]["name"] for one in versions} == {"job.sh"}, job
+            numbers = frozenset(one["number"] for one in job["instances"])
+            assert len(numbers) == len(job["instances"])
+            for one in job["instances"]:
+                history = [Status(each["status"]) for each in one["history"]["statuses"]]
+                assert history[0] is Status.AWAITING, one
+                assert all(later in TRANSITIONS[earlier] for earlier, later in itertools.pairwise(history)), one
+                assert status_of(one) in history, one
+            believed = self.books.jobs.get(job["name"])
+            jobs[job["name"]] = JobBook(
+                description=job["description"],
+                versions=tuple(one["commandLine"] for one in versions),
+                numbers=numbers,
+                stopped=frozenset(one["number"] for one in job["instances"] if status_of(one) in ("KILLING", "KILLED")),
+                runs=max([believed.runs if believed else 0, *numbers]),
+            )
+        further = [one for one in state["projects"] if one["name"].startswith(f"{self._name} further")]
+        for one in further:
+            assert [len(each["technologies"]) for each in one["technologiesByCategory"]] == [1, 1, 1], one
+            assert len(self._read(RIGHTS, {"id": one["id"]})["rights"]) == 2, one
+        return Books(jobs, frozenset(one["name"] for one in further))
+
+    def _state(self) -> dict[str, Any]:
+        return self._read(STATE, {"id": self.project_id})
+
+    def _write(self, wish: Wish) -> tuple[str, dict[str, Any]]:
+        """Send a mutation once; return what is known of it, and the answer's data if it was done."""
+        operation = wish.document.split("(")[0].split()[1]
+        self._agent = f"{self._name} {len(self.journal)} {operation}"
+        try:
+            answer = self._graphql(wish.document, wish.variables, wish.content)
+            found = answer.json() if answer.status_code == 200 else {}
+        except (httpx.HTTPError, ValueError):
+            return DOUBT, {}
+        if answer.status_code not in (200, 401):
+            return DOUBT, {}
+        return (REFUSED, {}) if answer.status_code == 401 or found.get("errors") else (DONE, found["data"])
+
+    def _read(self, document: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """Send a query until it is answered with data."""
+        return self._repeat(lambda: checked(self._graphql(document, variables)).json()["data"])
+
+    def _repeat(self, ask: Callable[[], Any]) -> Any:
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                if found := ask():
+                    return found
+                raise ValueError("no data")
+            except (httpx.HTTPError, ValueError, KeyError) as error:
+                if time.monotonic() > deadline:
+                    raise LostError(repr(error)) from error
+                time.sleep(0.1)
+
+    def _graphql(self, document: str, variables: dict[str, Any], content: bytes | None = None) -> httpx.Response:
+        body = api.graphql_body(document, variables, None if content is None else ("job.sh", content))
+        return self._send("POST", "/projects/api/platform/1/graphql", **body)
+
+    def _send(self, method: str, path: str, **body: Any) -> httpx.Response:
+        """Send a request with a token, and with the name of the last mutation, which the emulator lists."""
+        if "Authorization" not in self.http.headers:
+            credentials = {"login": self.emulator.login, "password": self.emulator.password}
+            realm = {"Saagie-Realm": self.emulator.realm}
+            token = checked(self.http.post(self.emulator.url + api.LOGIN_PATH, json=credentials, headers=realm)).text
+            if token.count(".") != 1 or "<" in token:
+                raise ValueError(f"not a token: {token[:100]}")
+            self.http.headers["Authorization"] = f"Bearer {token}"
+        answer = self.http.request(method, self.emulator.url + path, headers={"User-Agent": self._agent}, **body)
+        if answer.status_code == 401:
+            del self.http.headers["Authorization"]
+        return answer
 
 
-def _project(name: str) -> dict[str, Any]:
-    technologies = [{"id": TECHNOLOGIES["bash"]}]
+def checked(answer: httpx.Response) -> httpx.Response:
+    if answer.status_code != 200:
+        raise ValueError(f"{answer.status_code} {answer.text[:200]}")
+    return answer
+
+
+def status_of(instance: dict[str, Any]) -> str:
+    return str(instance["history"]["currentStatus"]["status"])
+
+
+def content_of(command: str) -> bytes:
+    """Return the file that belongs to a command line; some are larger than a pipe or a page."""
+    marker = int(command.rpartition(" ")[2])
+    return f"# {command}\n{'x' * (marker % 7 * 9_000)}\n".encode().replace(b"\nx", b"\n#x")
+
+
+def project_wish(name: str) -> dict[str, Any]:
+    technologies = [{"id": api.TECHNOLOGIES["bash"]}]
     allowed = [{"jobCategory": category, "technologies": technologies} for category in catalogue.CATEGORIES]
     groups = [{"name": "one", "role": "ROLE_PROJECT_EDITOR"}, {"name": "two", "role": "ROLE_PROJECT_VIEWER"}]
-    return {"name": name, "technologiesByCategory": allowed, "authorizedGroups": groups}
+    return {"project": {"name": name, "technologiesByCategory": allowed, "authorizedGroups": groups}}
 
 
-def _version(command: str) -> dict[str, Any]:
-    return {"runtimeVersion": RUNTIMES["bash"], "commandLine": command}
+@contextmanager
+def actors_in(folder: Path, seed: int) -> Iterator[list[Actor]]:
+    """Start an emulator and its actors; check that it ends without a traceback and leaves no process."""
+    emulator, actors = testing.start(folder), list[Actor]()
+    try:
+        actors += [Actor(emulator, f"actor {number}", seed * 100 + number) for number in range(ACTORS)]
+        yield actors
+    finally:
+        for actor in actors:
+            actor.http.close()
+            actor.emulator.stop()  # another one, if the test has replaced it
+        emulator.stop()
+        check_log(folder)
+    assert processes_in(folder) == []
+
+
+def check_log(folder: Path) -> None:
+    assert "Traceback" not in (folder / "emulator.log").read_text()
+
+
+def processes_in(folder: Path) -> list[int]:
+    """List the processes of jobs of an emulator's data folder: their HOME is in it."""
+    found, mark = [], f"HOME={(folder / 'data').resolve()}/work/".encode()
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):
+            found += [int(entry.parent.name)] if mark in entry.read_bytes() else []
+    return found

@@ -3,30 +3,18 @@
 By hand: ``python -m tests.integration.emulator.endurance.soak --minutes 10``. The suite runs some seconds of it only.
 """
 
-from __future__ import annotations
-
 import argparse
 import random
 import tempfile
 import threading
 import time
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow_provider_saagie.emulator import testing
 from airflow_provider_saagie.emulator.faults import KINDS
-from tests.integration.emulator.endurance.actor import Actor
-from tests.integration.emulator.endurance.books import processes_in
-from tests.integration.emulator.endurance.kills import ACTORS, end
-from tests.integration.emulator.endurance.platform import Outcome
-
-if TYPE_CHECKING:
-    from concurrent.futures import Future
-
-    from airflow_provider_saagie.emulator.testing import Emulator
+from tests.integration.emulator.endurance.actor import DOUBT, Actor, actors_in
 
 PAUSE = 0.05  # seconds between an actor's mutations
 FAULT_EVERY = 0.7  # seconds, on average
@@ -34,30 +22,19 @@ LEAST_FAULTS, LEAST_MUTATIONS = 5, 60  # a slow machine works for longer
 OPERATIONS = ("*", "login", "artifact", "runJob", "createJob", "addJobVersion", "stopJobInstance", "deleteJobInstances")
 
 
-@dataclass
-class Result:
-    """What happened.
+def soak(folder: Path, seconds: float, seed: int) -> tuple[Counter[str], dict[str, int], float]:
+    """Work while faults are injected, and compare all books.
 
-    :param mutations: their number by what was known of them and whether they were done.
-    :param faults: how many requests were struck, by kind of fault.
-    :param memory: of the emulator's process at the end, in MiB.
+    :return: the number of mutations by what was known of them and whether they were done; of requests that were struck
+        by kind of fault; the memory of the emulator's process at the end, in MiB.
     """
-
-    mutations: Counter[str]
-    faults: dict[str, int]
-    memory: float
-
-
-def soak(folder: Path, seconds: float, seed: int) -> Result:
-    """Work while faults are injected, and compare all books."""
-    emulator = testing.start(folder)
-    try:
-        actors = [Actor(emulator, f"actor {number}", seed * 100 + number) for number in range(ACTORS)]
+    with actors_in(folder, seed) as actors:
+        emulator = actors[0].emulator
         before, over = len(emulator.requests()), threading.Event()
         with ThreadPoolExecutor(len(actors)) as pool:
             working = [pool.submit(_work, actor, over) for actor in actors]
             try:
-                _inject(emulator, seconds, random.Random(seed), actors, working)
+                _inject(actors, working, seconds, random.Random(seed))
             finally:
                 emulator.clear_faults()
                 over.set()
@@ -66,51 +43,42 @@ def soak(folder: Path, seconds: float, seed: int) -> Result:
         for actor in actors:
             actor.settle()
             actor.check_files()
-            actor.platform.close()
         balance(actors, emulator.requests()[before:])
         status = Path(f"/proc/{emulator.process.pid}/status").read_text()
         memory = int(status.partition("VmRSS:")[2].split()[0]) / 1024
-        result = Result(sum((actor.counts() for actor in actors), Counter()), emulator.stats()["faults"], memory)
-    finally:
-        end(emulator, folder)
-    assert processes_in(folder / "data") == []
-    return result
+        return sum((actor.counts() for actor in actors), Counter()), emulator.stats()["faults"], memory
 
 
 def balance(actors: list[Actor], listed: list[dict[str, Any]]) -> None:
     """Compare the actors' journals with the platform's list: each mutation once, with one outcome."""
     outcomes = {one["user_agent"]: one["outcome"] for one in listed}
     assert len(outcomes) == len(listed), "a mutation came twice"
-    for actor in actors:
-        for entry in actor.journal:
-            outcome = outcomes.pop(entry.agent, "never came")
-            assert (outcome == "done") is entry.happened, f"{entry} was {outcome!r} on the platform"
+    for mutation, known, happened in (entry for actor in actors for entry in actor.journal):
+        outcome = outcomes.pop(mutation, "never came")
+        assert (outcome == "done") is happened, f"{mutation}, {known}, was {outcome!r} on the platform"
     assert outcomes == {}, "the platform lists mutations that no actor sent"
 
 
 def _work(actor: Actor, over: threading.Event) -> None:
     while not over.wait(PAUSE):
-        if actor.step() is Outcome.DOUBT:
+        if actor.step() == DOUBT:
             actor.settle()
 
 
-def _inject(
-    emulator: Emulator, seconds: float, chance: random.Random, actors: list[Actor], working: list[Future[None]]
-) -> None:
-    deadline = time.monotonic() + seconds
+def _inject(actors: list[Actor], working: list[Future[None]], seconds: float, chance: random.Random) -> None:
+    emulator, deadline = actors[0].emulator, time.monotonic() + seconds
     while not any(one.done() for one in working):
         struck, written = sum(emulator.stats()["faults"].values()), sum(len(actor.journal) for actor in actors)
         if time.monotonic() > deadline and struck >= LEAST_FAULTS and written >= LEAST_MUTATIONS:
             return
         what = chance.choice(sorted(KINDS))
-        wish: dict[str, Any] = {"times": chance.randint(1, 3), "occurrence": chance.randint(1, 5)}
-        if what == "delay":
-            wish |= {"seconds": chance.uniform(0.05, 2), "when": chance.choice(["before", "after"])}
-        if what == "outage":
-            wish |= {"seconds": chance.uniform(0.05, 1.5)}
-        if what == "status":
-            wish |= {"status": chance.choice([429, 500, 502, 503, 504])}
-        emulator.fault(what, chance.choice(OPERATIONS), **wish)
+        options: dict[str, Any] = {
+            "delay": {"seconds": chance.uniform(0.05, 2), "when": chance.choice(["before", "after"])},
+            "outage": {"seconds": chance.uniform(0.05, 1.5)},
+            "status": {"status": chance.choice([429, 500, 502, 503, 504])},
+        }.get(what, {})
+        options |= {"times": chance.randint(1, 3), "occurrence": chance.randint(1, 5)}
+        emulator.fault(what, chance.choice(OPERATIONS), **options)
         time.sleep(chance.expovariate(1 / FAULT_EVERY))
 
 
@@ -121,8 +89,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        result = soak(Path(folder), given.minutes * 60, given.seed)
-    print(f"{given}: the books are balanced: {result}")  # noqa: T201, it is a command
+        mutations, faults, memory = soak(Path(folder), given.minutes * 60, given.seed)
+    print(f"{given}: the books are balanced: {dict(mutations)}, {faults}, {memory:.0f} MiB")  # noqa: T201
 
 
 if __name__ == "__main__":
