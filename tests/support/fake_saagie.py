@@ -51,13 +51,14 @@ def row(status: str, *, age: float = 0.0, reason: Any = None, details: Any = Non
 
     :param age: seconds since it started; from an hour on the start is always the same, so that records can be kept.
     """
+    current = {"status": status, "reason": reason, "details": details, "recordAt": None}
     started = datetime.now(UTC) - timedelta(seconds=age) if age < HOUR else datetime(2020, 1, 1, tzinfo=UTC)
     return {
         "number": 1,
         "jobId": instance(0),
         "startTime": started.isoformat(),
         "endTime": None,
-        "history": {"currentStatus": {"status": status, "reason": reason, "details": details}},
+        "history": {"currentStatus": current},
         "runTrigger": {"author": LOGIN},
         "stopTrigger": None,
         **more,
