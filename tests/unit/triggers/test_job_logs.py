@@ -65,8 +65,8 @@ async def test_long_logs_are_read_in_portions(
 ) -> None:
     """While pages are full, or, if these are shorter than requested, up to the number of lines."""
     saagie.longest_page, saagie.counts_lines = page, page == 3
-    saagie.get_instance = ends_at(30)
-    saagie.get_log = lambda _, at: numbered(lines if at >= 30 or lines > 20 else 10)
+    saagie.get_instance = ends_at(5)
+    saagie.get_log = lambda _, at: numbered(lines if at >= 5 or lines > 20 else 10)
     waiting = scenario.wait_many(1, waiters, stream_logs=True)
     assert await all_end(waiting)
     assert {poll.variables["limit"] for poll in saagie.log_polls if len(poll.ids) == waiters} == {limit}
