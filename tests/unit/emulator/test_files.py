@@ -1,7 +1,6 @@
 """Test the files of jobs: their names, and which of them remain when jobs, versions or projects go."""
 
 import gc
-import json
 from pathlib import Path
 
 import httpx
@@ -13,7 +12,7 @@ from airflow_provider_saagie.emulator.engine import Engine, Limits
 from airflow_provider_saagie.emulator.store import versions
 from airflow_provider_saagie.emulator.store.database import Database
 from airflow_provider_saagie.emulator.store.records import Job
-from tests.support.emulator_client import CREATE_JOB, DELETE_JOB, Client
+from tests.support.emulator_client import CREATE_JOB, DELETE_JOB, DELETE_PROJECT, Client, graphql_body
 
 MULTIPART = "multipart/form-data; boundary=boundary"
 
@@ -40,7 +39,7 @@ def test_files_go_with_their_versions_jobs_and_projects(client: Client) -> None:
     assert contents(client) == ["kept", "two"]
     client.data(DELETE_JOB, id=gone)
     assert contents(client) == ["kept"]
-    client.data("mutation d($id: UUID!) { deleteProject(projectId: $id) }", id=client.project())
+    client.data(DELETE_PROJECT, id=client.project())
     assert contents(client) == []
 
 
@@ -85,10 +84,8 @@ def test_interrupted_upload_creates_no_job_and_leaves_no_file(client: Client) ->
 
 
 def upload_request(client: Client, content: bytes) -> httpx.Request:
-    operations = json.dumps({"query": CREATE_JOB, "variables": client.wish("bash {file}") | {"file": None}})
-    parts = {"operations": operations, "map": '{"0": ["variables.file"]}'}
-    files, headers = {"0": ("job.sh", content)}, {"Content-Type": MULTIPART}
-    request = client.http.build_request("POST", client.graphql_path, data=parts, files=files, headers=headers)
+    body = graphql_body(CREATE_JOB, client.wish("bash {file}"), ("job.sh", content))
+    request = client.http.build_request("POST", client.graphql_path, headers={"Content-Type": MULTIPART}, **body)
     request.read()
     return request
 
