@@ -1,22 +1,36 @@
-"""Test jobs that run as processes."""
+"""Test jobs that run as processes, with the emulator's app in this process."""
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from airflow_provider_saagie.emulator.engine import Limits
 from airflow_provider_saagie.emulator.engine.leftovers import end_processes
-from tests.support.emulator_client import EDIT_JOB, TECHNOLOGIES, Client, wait_until_gone
+from tests.support.emulator_client import DELETE_PROJECT, EDIT_JOB, Client, client_of_app, wait_until_gone
 from tests.support.waiting import wait_until
 
 FOREVER = "echo $$; while :; do sleep 300; done"
-OUTPUTS = 'printf "ROWS=12\\nNOTE=a=b\\n# no\\nDB_PASSWORD=hush\\n" > "$SAAGIE_OUTPUT_VARS_PATH"'
 JOB = """
 query j($id: UUID!) { job(id: $id) { versions { number isCurrent } instances(limit: 2) { number version { number } } } }
 """
 RUNS = "query r($id: UUID!) { job(id: $id) { instances { id startTime } } }"
+
+
+@pytest.fixture
+def start_app(tmp_path: Path) -> Iterator[Callable[..., Client]]:
+    """A function that runs the app in this process and returns its client; called once in a test."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(client_of_app(tmp_path / "data", **settings))
+
+
+@pytest.fixture
+def client(start_app: Callable[..., Client]) -> Client:
+    return start_app()
 
 
 def pids(client: Client, instance: str, count: int = 1) -> list[int]:
@@ -117,20 +131,21 @@ def test_job_has_a_fresh_folder_and_an_environment_of_its_own(client: Client) ->
         client.wait(instance)
         folder, *lines = client.lines(instance)
         folders.append(folder)
-        environment = dict(line.split("=", 1) for line in lines)
         assert not Path(folder).exists()
-        assert environment["SAAGIE_JOB_ID"] == job
-        assert environment["SAAGIE_JOB_INSTANCE_ID"] == instance
-        assert environment["SAAGIE_PLATFORM_ID"] == "1"
-        assert set(environment) - {"PWD", "SHLVL", "_"} == {
-            "PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "SAAGIE_PLATFORM_ID", "SAAGIE_PROJECT_ID", "SAAGIE_JOB_ID",
-            "SAAGIE_JOB_INSTANCE_ID", "SAAGIE_OUTPUT_VARS_PATH",
+        environment = dict(line.split("=", 1) for line in lines)
+        ids = {"SAAGIE_JOB_ID": job, "SAAGIE_JOB_INSTANCE_ID": instance, "SAAGIE_PLATFORM_ID": "1"}
+        assert environment == environment | ids | {"SAAGIE_PROJECT_ID": client.project()}
+        assert set(environment) - {"PWD", "SHLVL", "_"} - {*ids, "SAAGIE_PROJECT_ID"} == {
+            "PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "SAAGIE_OUTPUT_VARS_PATH"
         }  # fmt: skip
     assert len(set(folders)) == 2
 
 
-def test_outputs_are_read_and_never_from_an_artifact(client: Client) -> None:
-    written = client.start(OUTPUTS)
+def test_outputs_are_read_as_text_and_never_from_an_artifact(client: Client) -> None:
+    written = client.start(
+        'printf "ROWS=12\\nNOTE=a=b\\n# no\\nDB_PASSWORD=hush\\n" > "$SAAGIE_OUTPUT_VARS_PATH"; '
+        r"printf '\377\376 bytes\n\n<b>tag</b>\r\nsnow \342\230\203\nno end'"
+    )
     uploaded = client.run(client.job("true", "A=1", ".output-vars.properties"))
     assert client.wait(written)["executionVariablesOutput"] == [
         {"key": "ROWS", "value": "12", "isPassword": False},
@@ -138,13 +153,7 @@ def test_outputs_are_read_and_never_from_an_artifact(client: Client) -> None:
         {"key": "DB_PASSWORD", "value": None, "isPassword": True},
     ]
     assert client.wait(uploaded)["executionVariablesOutput"] is None
-
-
-def test_undecodable_output_is_kept_as_text(client: Client) -> None:
-    script = rb"printf '\377\376 bytes\n\n<b>tag</b>\r\nsnow \342\230\203\nno end'".decode()
-    instance = client.start(script)
-    client.wait(instance)
-    assert client.lines(instance) == ["�� bytes", "", "<b>tag</b>", "snow ☃", "no end"]
+    assert client.lines(written) == ["�� bytes", "", "<b>tag</b>", "snow ☃", "no end"], "undecodable output is text"
 
 
 def test_other_technologies_run_with_a_given_command(start_app: Callable[..., Client]) -> None:
@@ -176,13 +185,9 @@ def test_instances_run_the_version_that_was_current(client: Client) -> None:
 
 
 def test_deleted_project_ends_its_processes(client: Client) -> None:
-    create = "mutation m($project: ProjectInput!) { createProject(project: $project) { id } }"
-    allowed = [{"jobCategory": "Processing", "technologies": [{"id": TECHNOLOGIES["bash"]}]}]
-    wish = {"name": "to be deleted", "technologiesByCategory": allowed}
-    project = client.data(create, project=wish)["createProject"]["id"]
-    instance = client.start(FOREVER, projectId=project)
+    instance = client.start(FOREVER)
     (process,) = pids(client, instance)
-    client.data("mutation d($id: UUID!) { deleteProject(projectId: $id) }", id=project)
+    client.data(DELETE_PROJECT, id=client.project())
     wait_until_gone(process)
     assert client.instance(instance) is None
 
@@ -200,14 +205,6 @@ def test_status_set_by_hand_ends_the_process_and_stays(client: Client) -> None:
     client.wait(instance, "KILLED")
 
 
-def test_log_is_limited_in_lines(start_app: Callable[..., Client]) -> None:
-    client = start_app(limits=Limits(log_lines=10))
-    instance = client.start("seq 1000")
-    client.wait(instance, "SUCCEEDED")
-    assert client.lines(instance) == [str(number) for number in range(1, 11)]
-    assert client.lines(instance, "ORCHESTRATION_STDERR") == ["Only the first 10 lines are kept"]
-
-
 def test_job_over_its_time_fails(start_app: Callable[..., Client]) -> None:
     client = start_app(limits=Limits(seconds=0.5))
     for instance in [client.start(command) for command in ("sleep 300", "exec > own.log 2>&1; sleep 300")]:
@@ -215,8 +212,8 @@ def test_job_over_its_time_fails(start_app: Callable[..., Client]) -> None:
         assert client.current(instance) == ("FAILED", "GENERIC_ERROR", "took longer than 0.5 seconds")
 
 
-def test_instance_beyond_the_parallel_limit_waits_and_can_be_stopped(start_app: Callable[..., Client]) -> None:
-    client = start_app(limits=Limits(parallel=1))
+def test_limits_of_parallel_instances_and_of_log_lines(start_app: Callable[..., Client]) -> None:
+    client = start_app(limits=Limits(parallel=1, log_lines=10))
     job = client.job(FOREVER)
     running, waiting = client.run(job), client.run(job)
     client.wait(running, "RUNNING")
@@ -224,6 +221,11 @@ def test_instance_beyond_the_parallel_limit_waits_and_can_be_stopped(start_app: 
     client.stop(waiting)
     client.wait(waiting)
     assert client.statuses(waiting) == ["AWAITING", "REQUESTED", "QUEUED", "KILLING", "KILLED"]
+    client.stop(running)
+    limited = client.start("seq 1000")
+    client.wait(limited, "SUCCEEDED")
+    assert client.lines(limited) == [str(number) for number in range(1, 11)]
+    assert client.lines(limited, "ORCHESTRATION_STDERR") == ["Only the first 10 lines are kept"]
 
 
 def test_scheduled_job_runs_until_its_schedule_is_removed(client: Client) -> None:
