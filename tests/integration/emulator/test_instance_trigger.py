@@ -2,10 +2,8 @@
 
 import asyncio
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +11,7 @@ import pytest
 from airflow_provider_saagie.emulator.testing import Emulator
 from airflow_provider_saagie.triggers.events import InstanceEvent
 from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
-from tests.support.clients import client_for
+from tests.support.emulator_client import client_of_process
 from tests.support.held_jobs import Hold
 from tests.support.recording_logger import RecordingLogger
 from tests.support.waiting import wait_until
@@ -22,42 +20,27 @@ from tests.support.waiting import wait_until
 class Recorded(SaagieJobInstanceTrigger):
     """A trigger whose log is kept."""
 
+    log = None  # type: ignore[assignment]
+
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.recorder = RecordingLogger()
-
-    @property
-    def log(self) -> RecordingLogger:  # type: ignore[override]
-        return self.recorder
+        self.log = RecordingLogger()
 
     @property
     def job_lines(self) -> list[str]:
-        return [line for line in self.recorder.lines if line.startswith("[job")]
+        return [line for line in self.log.lines if line.startswith("[job")]
 
 
 @pytest.fixture
-def start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Recorded]]:
+def start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Recorded]]:
     """A function that runs a job of some Bash, or Python, and returns a trigger that waits for its instance."""
     monkeypatch.setenv("AIRFLOW_CONN_SAAGIE_TEST", emulator.connection())
-    with client_for(emulator) as client:
-        project = client.get_project_id("Demo")
+    with client_of_process(emulator) as client:
 
         def start(code: str, technology: str = "bash", **more: Any) -> Recorded:
-            file = tmp_path / f"{uuid.uuid4()}.job"
-            file.write_text(code)
-            version = {"bash": "debian12-bookworm", "python": "3.11"}[technology]
-            job = client.jobs.create(
-                file.stem,
-                project,
-                file=str(file),
-                technology=technology,
-                runtime_version=version,
-                command_line=f"{technology} {{file}}",
-            )
-            job_id = job["data"]["createJob"]["id"]
-            instance_id = client.jobs.run(job_id)["runJob"]["id"]
-            given = {"poll_interval": 0.3, "stream_logs": True, "job_id": job_id, "project_id": project}
-            return Recorded(saagie_conn_id="saagie_test", instance_id=instance_id, **{**given, **more})
+            job_id = client.job(f"{technology} {{file}}", code, kind=technology)
+            given = {"poll_interval": 0.3, "stream_logs": True, "job_id": job_id, "project_id": client.project()}
+            return Recorded(saagie_conn_id="saagie_test", instance_id=client.run(job_id), **{**given, **more})
 
         yield start
 

@@ -21,24 +21,18 @@ TWO_TESTS = """
 import os
 import sys
 
-CREATE = "mutation c($job: JobInput!, $version: JobVersionInput!) { createJob(job: $job, jobVersion: $version) { id } }"
-RUN = "mutation run($id: UUID!) { runJob(jobId: $id) { id } }"
+from tests.support.emulator_client import client_of_process
+
 seen = []
 
 
 def test_first(saagie_emulator):
     seen.append((saagie_emulator.process.pid, saagie_emulator.projects))
-    found = saagie_emulator.graphql("{ repositories { technologies { id label } } }", gateway=True)
-    bash = next(one["id"] for one in found["repositories"][0]["technologies"] if one["label"] == "Bash")
-    job = {"projectId": saagie_emulator.projects["Second"], "name": "sleeps", "category": "Processing",
-           "technology": {"id": bash}, "isScheduled": False, "isStreaming": False}
-    version = {"runtimeVersion": "debian12-bookworm", "commandLine": "sleep 300"}
-    made = saagie_emulator.graphql(CREATE, job=job, version=version)["createJob"]
-    run = saagie_emulator.graphql(RUN, **made)["runJob"]
-    assert saagie_emulator.jobs()["sleeps"].instances[0].id == run["id"]
+    with client_of_process(saagie_emulator) as client:
+        run = client.start("sleep 300", name="sleeps", projectId=saagie_emulator.projects["Second"])
+    assert saagie_emulator.jobs()["sleeps"].instances[0].id == run
     saagie_emulator.fault("outage", seconds=1000)
     assert saagie_emulator.jobs()["sleeps"].instances
-    assert saagie_emulator.requests() == []
 
 
 def test_second(saagie_emulator):
@@ -81,6 +75,7 @@ def test_it(saagie_emulator, time):
         assert one.graphql(NAMES)["projects"] == [{"name": "Demo"}]
     make = "mutation make($project: ProjectInput!) { createProject(project: $project) { id } }"
     other.graphql(make, project={"name": "Left behind"})
+    assert other.requests() == []
     with pytest.raises(ValueError, match="--platform 8"):
         saagie_emulator.on(8)
 

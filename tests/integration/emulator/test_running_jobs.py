@@ -14,7 +14,6 @@ from airflow_provider_saagie.emulator.engine.leftovers import end_processes
 from tests.support.emulator_client import DELETE_PROJECT, EDIT_JOB, Client, client_of_app, wait_until_gone
 from tests.support.waiting import wait_until
 
-FOREVER = "echo $$; while :; do sleep 300; done"
 JOB = """
 query j($id: UUID!) { job(id: $id) { versions { number isCurrent } instances(limit: 2) { number version { number } } } }
 """
@@ -36,6 +35,13 @@ def client(start_app: Callable[..., Client]) -> Client:
 def pids(client: Client, instance: str, count: int = 1) -> list[int]:
     """Return the process ids that an instance writes first."""
     return [int(line) for line in client.wait_for_lines(instance, count)[:count]]
+
+
+def output(client: Client, job: str) -> list[str]:
+    """Run a job to its end and return its lines."""
+    instance = client.run(job)
+    client.wait(instance)
+    return client.lines(instance)
 
 
 def test_python_job_runs_with_its_file_and_arguments(client: Client) -> None:
@@ -67,29 +73,47 @@ def test_instance_ends_by_the_exit_code(client: Client) -> None:
     assert (status, "--run-with spark=COMMAND" in (details or "")) == ("FAILED", True)
 
 
-def test_stop_ends_a_running_job_with_its_children(client: Client) -> None:
-    instance = client.start(f"sleep 300 & echo $!; {FOREVER}")
-    processes = pids(client, instance, 2)
-    assert client.current(instance)[0] == "RUNNING"
-    assert client.stop(instance)["status"] == "KILLING"
-    stopped = client.wait(instance)
-    assert client.statuses(instance) == ["AWAITING", "REQUESTED", "QUEUED", "RUNNING", "KILLING", "KILLED"]
-    assert stopped["stopTrigger"] == {"author": "airflow", "triggerType": "MANUAL_JOB"}
-    for process in processes:
-        wait_until_gone(process)
+def test_processes_of_a_job_end_with_its_instance(client: Client) -> None:
+    """Those in the background too; one of them has left the job's session."""
+    leaves = "setsid bash -c 'echo $$ > pid; exec sleep 300' & until [ -s pid ]; do sleep 0.02; done; cat pid"
+    forever = client.job("sleep 300 & echo $!; echo $$; while :; do sleep 300; done")
+    ended = client.start(f"sleep 300 & echo $!; {leaves}")
+    stopped, failed, unknown, deleted = (client.run(forever) for _ in range(4))
+    ended_pids, stopped_pids, failed_pids, unknown_pids, deleted_pids = (
+        pids(client, one, 2) for one in (ended, stopped, failed, unknown, deleted)
+    )
+    client.wait(ended, "SUCCEEDED")
+    assert client.current(stopped)[0] == "RUNNING"
+    assert client.stop(stopped)["status"] == "KILLING"
+    stop = client.wait(stopped)["stopTrigger"]
+    assert stop == {"author": "airflow", "triggerType": "MANUAL_JOB"}
+    assert client.statuses(stopped) == ["AWAITING", "REQUESTED", "QUEUED", "RUNNING", "KILLING", "KILLED"]
+    client.set_instance(failed, "FAILED", reason="OUT_OF_MEMORY", details="killed")
+    client.set_instance(unknown, "UNKNOWN")
+    for pid in (*ended_pids, *stopped_pids, *failed_pids, *unknown_pids):
+        wait_until_gone(pid)
+    for instance in (failed, unknown):
+        wait_until(lambda work=client.database.folder / "work" / instance: not work.exists())
+    assert client.current(failed) == ("FAILED", "OUT_OF_MEMORY", "killed")
+    assert client.current(unknown) == ("UNKNOWN", None, None)
+    client.stop(unknown)
+    client.wait(unknown, "KILLED")
+    client.data(DELETE_PROJECT, id=client.project())
+    for pid in deleted_pids:
+        wait_until_gone(pid)
+    assert client.instance(deleted) is None
 
 
 def test_job_that_ignores_the_signal_is_killed_later(start_app: Callable[..., Client]) -> None:
     """One of the jobs has closed its output, as `command > file 2>&1` does."""
     client = start_app(limits=Limits(stop_seconds=0.5))
-    ignores = "while :; do sleep 0.1; done"
-    for command in (f"trap '' TERM; echo $$; {ignores}", f"trap '' TERM; echo $$; exec > own.log 2>&1; {ignores}"):
-        instance = client.start(command)
+    for output in ("", "exec > own.log 2>&1;"):
+        instance = client.start(f"trap '' TERM; echo $$; {output} while :; do sleep 0.1; done")
         (process,) = pids(client, instance)
         began = time.monotonic()
         client.stop(instance)
         client.wait(instance, "KILLED")
-        assert time.monotonic() - began >= 0.5, command
+        assert time.monotonic() - began >= 0.5, output
         wait_until_gone(process)
 
 
@@ -100,15 +124,6 @@ def test_job_that_cleans_up_on_the_signal_has_time(start_app: Callable[..., Clie
     client.stop(instance)
     client.wait(instance, "KILLED")
     assert client.lines(instance) == ["up", "tidy"]
-
-
-def test_background_processes_end_with_the_job(client: Client) -> None:
-    """One of them has left the job's session."""
-    leaves = "setsid bash -c 'echo $$ > pid; exec sleep 300' & until [ -s pid ]; do sleep 0.02; done; cat pid"
-    instance = client.start(f"sleep 300 & echo $!; {leaves}")
-    client.wait(instance, "SUCCEEDED")
-    for process in pids(client, instance, 2):
-        wait_until_gone(process)
 
 
 def test_leftovers_are_found_by_their_whole_instance_id() -> None:
@@ -167,42 +182,17 @@ def test_other_technologies_run_with_a_given_command(start_app: Callable[..., Cl
 
 def test_instances_run_the_version_that_was_current(client: Client) -> None:
     job = client.job("cat {file}", "one")
-    first = client.run(job)
-    client.wait(first)
+    assert output(client, job) == ["one"]
     again = client.add_version(job, "cat {file} {file}", usePreviousArtifact=True)
     assert again == {"number": 2, "packageInfo": {"name": "job.sh"}}
     client.add_version(job, "cat {file}", "three")
-    third = client.run(job)
-    client.wait(third)
+    assert output(client, job) == ["three"]
     client.data("mutation b($id: UUID!) { rollbackJobVersion(jobId: $id, versionNumber: 2) { id } }", id=job)
-    back = client.run(job)
-    client.wait(back)
-    assert [client.lines(one) for one in (first, third, back)] == [["one"], ["three"], ["oneone"]]
+    assert output(client, job) == ["oneone"]
     found = client.data(JOB, id=job)["job"]
     assert [(one["number"], one["isCurrent"]) for one in found["versions"]] == [(3, False), (2, True), (1, False)]
     assert [(one["number"], one["version"]["number"]) for one in found["instances"]] == [(3, 2), (2, 3)]
     assert client.add_version(job)["packageInfo"] is None
-
-
-def test_deleted_project_ends_its_processes(client: Client) -> None:
-    instance = client.start(FOREVER)
-    (process,) = pids(client, instance)
-    client.data(DELETE_PROJECT, id=client.project())
-    wait_until_gone(process)
-    assert client.instance(instance) is None
-
-
-def test_status_set_by_hand_ends_the_process_and_stays(client: Client) -> None:
-    for status, more in (("FAILED", {"reason": "OUT_OF_MEMORY", "details": "killed"}), ("UNKNOWN", {})):
-        instance = client.start(FOREVER)
-        (process,) = pids(client, instance)
-        client.set_instance(instance, status, **more)
-        wait_until_gone(process)
-        work = client.database.folder / "work" / instance
-        wait_until(lambda work=work: not work.exists())
-        assert client.current(instance) == (status, more.get("reason"), more.get("details"))
-    client.stop(instance)
-    client.wait(instance, "KILLED")
 
 
 def test_job_over_its_time_fails(start_app: Callable[..., Client]) -> None:
@@ -214,7 +204,7 @@ def test_job_over_its_time_fails(start_app: Callable[..., Client]) -> None:
 
 def test_limits_of_parallel_instances_and_of_log_lines(start_app: Callable[..., Client]) -> None:
     client = start_app(limits=Limits(parallel=1, log_lines=10))
-    job = client.job(FOREVER)
+    job = client.job("sleep 300")
     running, waiting = client.run(job), client.run(job)
     client.wait(running, "RUNNING")
     assert client.current(waiting)[0] == "QUEUED"

@@ -1,6 +1,6 @@
 """Test injected faults: which requests they match, what they answer, and how the emulator counts.
 
-Faults that close connections need one: tests/integration/emulator/test_connections.py has them.
+Faults that close connections need one: tests/integration/emulator/test_process.py has them.
 """
 
 import asyncio

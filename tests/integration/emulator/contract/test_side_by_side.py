@@ -66,9 +66,6 @@ class Side:
     names: dict[str, Any]
     answers: dict[str, Any]
 
-    def play(self, steps: Iterable[Step]) -> dict[str, Any]:
-        raise NotImplementedError
-
     def download(self, path: str) -> bytes:
         """Read a file of the platform without any client."""
         with client_of_process(self.emulator) as client:
@@ -146,18 +143,8 @@ def make_side(kind: type[Any], emulator: Emulator, folder: Path) -> Any:
 def symbolic(value: Any) -> Any:
     """Replace each id by a symbol, numbered by first appearance, and each time by one word."""
     seen: dict[str, str] = {}
-
-    def of_text(text: str) -> str:
-        return TIME.sub("TIME", ID.sub(lambda found: seen.setdefault(found[0], f"<id {len(seen) + 1}>"), text))
-
-    def of(inner: Any) -> Any:
-        if isinstance(inner, dict):
-            return {of_text(key): of(inner[key]) for key in sorted(inner)}
-        if isinstance(inner, list):
-            return [of(one) for one in inner]
-        return of_text(inner) if isinstance(inner, str) else inner
-
-    return of(value)
+    text = TIME.sub("TIME", json.dumps(value, sort_keys=True))
+    return json.loads(ID.sub(lambda found: seen.setdefault(found[0], f"<id {len(seen) + 1}>"), text))
 
 
 def part_of(answer: Any, path: str) -> Any:

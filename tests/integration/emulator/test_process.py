@@ -1,8 +1,8 @@
-"""Test the emulator as a program: what a start prints, and what remains after each kind of end."""
+"""Test the emulator as a program: its start, real connections, and what remains after each kind of end."""
 
+import http.client
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -11,12 +11,17 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
-from tests.support.emulator_client import RUN_JOB, Client, is_alive, wait_until_gone
+from airflow_provider_saagie.emulator.testing import Emulator
+from tests.support.emulator_client import LOGIN_PATH, RUN_JOB, Client, client_of_process, is_alive, wait_until_gone
+from tests.support.waiting import wait_until
 
+JOB = "query j($id: UUID!) { job(id: $id) { countJobInstance versions { packageInfo { downloadUrl } } } }"
+CUT = "complete message body"  # in the client's error
 READY = "Saagie emulator listening on "
 # The superuser may read any folder, unless that right is taken away.
 AS_ANYBODY = ("setpriv", "--bounding-set=-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
@@ -109,19 +114,82 @@ def test_folder_without_rights_is_refused(tmp_path: Path) -> None:
         assert "Traceback" not in stderr
 
 
-EMULATOR = "airflow_provider_saagie.emulator"
-PARTS = ("engine", "store.instances", "states", "faults", "stats", "login", "catalogue")
+@pytest.fixture
+def client(emulator: Emulator) -> Iterator[Client]:
+    with client_of_process(emulator) as made:
+        yield made
+
+
+def count(client: Client, job: str) -> int:
+    return client.data(JOB, id=job)["job"]["countJobInstance"]
+
+
+def test_faults_cut_connections_before_or_after_the_work(client: Client) -> None:
+    job = client.job("bash {file}", "echo 1")
+    for done, (what, outcome, message) in enumerate(
+        (
+            ("refuse", "refuse", "disconnected"),
+            ("drop", "done", "disconnected"),
+            ("cut", "done", "complete message body"),
+        )
+    ):
+        client.fault(what, "runJob")
+        with pytest.raises(httpx.RemoteProtocolError, match=message):
+            client.send(RUN_JOB, {"id": job})
+        assert client.mutations()[-1]["outcome"] == outcome
+        assert count(client, job) == done
+    assert client.stats()["connections"] > 0
+    (version,) = client.data(JOB, id=job)["job"]["versions"]
+    for operation, method, path, body, status in (
+        ("artifact", "GET", version["packageInfo"]["downloadUrl"], None, 200),
+        ("login", "POST", LOGIN_PATH, {"login": "airflow", "password": "wrong"}, 401),
+    ):
+        client.fault("cut", operation)
+        with client.http.stream(method, path, json=body) as answer:
+            assert answer.status_code == status
+            with pytest.raises(httpx.RemoteProtocolError, match=CUT):
+                answer.read()
+    client.fault("outage", seconds=1_000)
+    for request in (lambda: count(client, job), client.log_in):
+        with pytest.raises(httpx.RemoteProtocolError):
+            request()
+    client.http.delete("/emulator/faults")
+    client.fault("outage", seconds=0.2)
+    wait_until(lambda: client.faults()[0]["spent"])
+    assert count(client, job) == 2
+
+
+def test_raw_paths_and_host_names_are_checked(emulator: Emulator, client: Client) -> None:
+    job = client.job("bash {file}", "echo 1")
+    address = urlsplit(emulator.url)
+    base = f"/projects/api/platform/1/project/{client.project()}/job/{job}/version/1/artifact/"
+    own = {"Host": address.netloc, "Authorization": client.http.headers["Authorization"]}
+    for path, headers, status in (
+        (base + "job.sh", own, 200),
+        (base + "../token.key", own, 404),
+        ("/emulator/static/../app.py", own, 404),
+        ("/emulator/stats", {"Host": "evil.example"}, 403),
+        ("/emulator/stats", {"Host": "127.0.0.1:1"}, 403),
+    ):
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+        connection.putrequest("GET", path, skip_host=True)
+        for name, value in headers.items():
+            connection.putheader(name, value)
+        connection.endheaders()
+        assert connection.getresponse().status == status, (path, headers)
+        connection.close()
 
 
 def test_parts_of_the_emulator_load_only_what_they_need() -> None:
     """Store and engine know neither HTTP nor GraphQL, and the emulator doesn't know the provider."""
-    code = f"import sys, {', '.join(f'{EMULATOR}.{part}' for part in PARTS)}; print(*sys.modules)"
-    code += f"; import {EMULATOR}.cli; print(*sys.modules)"
-    parts, everything = (
-        set(line.split()) for line in subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()
-    )
+    emulator = "airflow_provider_saagie.emulator"
+    parts = ("engine", "store.instances", "states", "faults", "stats", "login", "catalogue")
+    code = f"import sys, {', '.join(f'{emulator}.{part}' for part in parts)}; print(*sys.modules)"
+    code += f"; import {emulator}.cli; print(*sys.modules)"
+    lines = subprocess.check_output([sys.executable, "-c", code], text=True).splitlines()
+    loaded, everything = (set(line.split()) for line in lines)
     provider = {"airflow", "gql", "aiohttp", "requests"}
-    assert not parts & ({"starlette", "uvicorn", "ariadne", "graphql", "typer", "jinja2"} | provider)
+    assert not loaded & ({"starlette", "uvicorn", "ariadne", "graphql", "typer", "jinja2"} | provider)
     assert not everything & provider
-    own = {name for name in everything if name.startswith("airflow_provider_saagie.")}
-    assert {name for name in own if not re.match(EMULATOR, name)} == set()
+    own = [name for name in everything if name.startswith("airflow_provider_saagie.")]
+    assert [name for name in own if not name.startswith(emulator)] == []
