@@ -269,15 +269,6 @@ def test_failing_field_leaves_others_of_a_batch_alone(client: Client) -> None:
     assert [error["path"] for error in answer["errors"]] == [["b"]]
 
 
-def test_hundred_instances_fit_into_one_document(client: Client) -> None:
-    runs = " ".join(f"r{n}: runJob(jobId: $id) {{ id }}" for n in range(100))
-    ids = [one["id"] for one in client.data(f"mutation many($id: UUID!) {{ {runs} }}", id=client.job()).values()]
-    names = ", ".join(f"$i{n}: UUID!" for n in range(100))
-    fields = " ".join(f"i{n}: jobInstance(id: $i{n}) {{ id number }}" for n in range(100))
-    found = client.data(f"query many({names}) {{ {fields} }}", **{f"i{n}": one for n, one in enumerate(ids)})
-    assert [(one["id"], one["number"]) for one in found.values()] == list(zip(ids, range(1, 101), strict=True))
-
-
 def test_missing_platform_is_not_found(client: Client) -> None:
     for client.platform in (0, 8):
         answer = client.send("{ platform { id } }", {})
