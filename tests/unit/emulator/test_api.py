@@ -56,14 +56,6 @@ def test_impossible_job_is_refused_and_not_created(client: Client) -> None:
     assert client.data(NAMES)["projectByName"]["jobs"] == []
 
 
-def test_fresh_project_allows_every_technology_on_each_platform(client: Client) -> None:
-    document = '{ projectByName(name: "demo") { technologiesByCategory { jobCategory technologies { id } } } }'
-    for client.platform in (1, 7):
-        allowed = client.data(document)["projectByName"]["technologiesByCategory"]
-        counted = {one["jobCategory"]: len(one["technologies"]) for one in allowed}
-        assert counted == {"Extraction": 6, "Processing": 6, "Smart App": 6}
-
-
 def test_job_has_the_settings_it_was_created_with(client: Client) -> None:
     of_job = {
         "description": "d", "isScheduled": True, "cronScheduling": "0 3 * * *", "scheduleTimezone": "Europe/Paris",
@@ -210,7 +202,7 @@ def test_instance_set_by_hand_has_the_given_end(client: Client) -> None:
         assert message in refused.text
 
 
-def test_gateway_lists_runtimes(client: Client) -> None:
+def test_technologies_have_runtimes_and_are_allowed_to_fresh_projects(client: Client) -> None:
     document = """
     query t($id: UUID!, $ids: [UUID!]!) {
       technology(id: $id) {
@@ -225,6 +217,11 @@ def test_gateway_lists_runtimes(client: Client) -> None:
     assert found["technology"]["__typename"] == "SparkTechnology"
     assert found["technology"]["contexts"][0]["technologyContexts"][1]["jobContexts"][0] == {"id": "3.9"}
     assert found["technologiesByIds"] == [{"id": spark, "label": "Spark"}]
+    document = '{ projectByName(name: "demo") { technologiesByCategory { jobCategory technologies { id } } } }'
+    for client.platform in (1, 7):
+        allowed = client.data(document)["projectByName"]["technologiesByCategory"]
+        counted = {one["jobCategory"]: len(one["technologies"]) for one in allowed}
+        assert counted == {"Extraction": 6, "Processing": 6, "Smart App": 6}
 
 
 def test_simulated_instances_pass_through_their_life(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -269,7 +266,9 @@ def test_failing_field_leaves_others_of_a_batch_alone(client: Client) -> None:
     assert [error["path"] for error in answer["errors"]] == [["b"]]
 
 
-def test_missing_platform_is_not_found(client: Client) -> None:
+def test_paths_have_an_existing_platform_and_perhaps_more_slashes(client: Client) -> None:
+    for path in ("//projects//api/platform/1/graphql", "//gateway/api/graphql"):
+        assert api.data_of(client.http.post(api.URL + path, json={"query": "{ __typename }"})), path
     for client.platform in (0, 8):
         answer = client.send("{ platform { id } }", {})
         assert answer.json() == {"error": f"Platform {client.platform} does not exist", "status": 404}
@@ -314,11 +313,3 @@ def test_fragment_is_visited_once_however_often_it_is_spread(client: Client) -> 
     document = "{ ...F0 }" + doubling + " fragment F40 on Query { platform { id } }"
     assert client.data(document)["platform"] == {"id": 1}
     assert client.stats()["operations"]["platform"]
-
-
-def test_two_slashes_are_one(client: Client) -> None:
-    for path, document in (
-        ("//projects//api/platform/1/graphql", "{ platform { id } }"),
-        ("//gateway/api/graphql", "{ repositories { name } }"),
-    ):
-        assert api.data_of(client.http.post(api.URL + path, json={"query": document})), path
