@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from airflow_provider_saagie.emulator import testing
+from airflow_provider_saagie.emulator.testing import Emulator
 from tests.support import airflow_home
 from tests.support.held_jobs import Hold
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from airflow_provider_saagie.emulator.testing import Emulator
 
 AIRFLOW_HOME = airflow_home.settle()
 pytest_plugins = ("tests.support.xdist_scheduler", "tests.support.airflow_stack")

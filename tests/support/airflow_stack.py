@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
 from scripts import stack as stacks
+from scripts.airflow_api import AirflowApi
 from scripts.processes import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from scripts.airflow_api import AirflowApi
-    from scripts.stack import Stack
+from scripts.stack import Stack
 
 PARALLELISM = 10  # tests wait in workers at the same time
 # A test edits a DAG, which is to take effect at once.

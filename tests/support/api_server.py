@@ -5,12 +5,9 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 Page = tuple[int, str]
 HEALTH, EXECUTION = "/api/v2/monitor/health", "/execution/health"

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from airflow_provider_saagie.client import core
+from airflow_provider_saagie.client.calls import Call, Pause, Steps
 from airflow_provider_saagie.client.saagie import SaagieClient
 from airflow_provider_saagie.client.settings import Settings, read_settings
+from airflow_provider_saagie.emulator.testing import Emulator
 from airflow_provider_saagie.exceptions import SaagieError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from airflow_provider_saagie.client.calls import Call, Pause, Steps
-    from airflow_provider_saagie.emulator.testing import Emulator
 
 T = TypeVar("T")
 

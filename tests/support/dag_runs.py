@@ -16,18 +16,15 @@ import sqlite3
 import traceback
 import uuid
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from airflow.sdk import DAG
-    from airflow.sdk.bases.operator import BaseOperator
+from airflow.sdk import DAG
+from airflow.sdk.bases.operator import BaseOperator
 
 TEMPLATES = Path(__file__).parents[2] / ".airflow"
 BUNDLE = "dags-folder"

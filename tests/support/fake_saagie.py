@@ -23,16 +23,16 @@ Row = dict[str, Any] | None
 
 
 class ItemError(Exception):
-    """An error for one item of a batch; the text is the platform's."""
+    """An error for one item of a batch: the platform's text, and a classification or none."""
 
-    def __init__(self, message: str, classification: str | None = None) -> None:
+    def __init__(self, message: str, classification: str = "") -> None:
         super().__init__(message)
         self.classification = classification
 
 
 @dataclass
 class Request:
-    """A GraphQL request that came in; `at` is in seconds since the server's start."""
+    """A GraphQL request; `at` is in seconds since the server's start."""
 
     at: float
     operation: str
@@ -49,19 +49,18 @@ def instance(number: int) -> str:
 JOB = instance(10**9)
 
 
-def row(status: str, *, age: float = 0.0, **more: Any) -> dict[str, Any]:
+def row(status: str, *, age: float = 0.0, reason: Any = None, details: Any = None, **more: Any) -> dict[str, Any]:
     """An instance as the platform answers.
 
-    :param age: seconds since it started.
+    :param age: seconds since it started; from an hour on the start is always the same, so that records can be kept.
     """
-    current = {"status": status, "reason": more.pop("reason", None), "details": more.pop("details", None)}
-    started = datetime.now(UTC) - timedelta(seconds=age)
+    started = datetime.now(UTC) - timedelta(seconds=age) if age < HOUR else datetime(2020, 1, 1, tzinfo=UTC)
     return {
         "number": 1,
         "jobId": instance(0),
         "startTime": started.isoformat(),
         "endTime": None,
-        "history": {"currentStatus": current},
+        "history": {"currentStatus": {"status": status, "reason": reason, "details": details}},
         "runTrigger": {"author": LOGIN},
         "stopTrigger": None,
         **more,
@@ -190,20 +189,20 @@ def _batch_response(alias: str, ids: list[str], get_item: Callable[[int], Row]) 
     data: dict[str, Any] = {}
     errors: list[dict[str, Any]] = []
     for n, item_id in enumerate(ids):
+        name = f"{alias}{n}"
         try:
             item = get_item(n)
-            data[f"{alias}{n}"] = item and {**item, "id": item_id}
+            data[name] = item and {**item, "id": item_id}
         except ItemError as error:
-            data[f"{alias}{n}"] = None
+            data[name] = None
             extensions = {"classification": error.classification} if error.classification else {}
-            errors.append({"message": str(error), "path": [f"{alias}{n}"], "extensions": extensions})
+            errors.append({"message": str(error), "path": [name], "extensions": extensions})
     return web.json_response({"data": data, "errors": errors} if errors else {"data": data})
 
 
 @asynccontextmanager
-async def fake_saagie(state: FakeSaagie | None = None) -> AsyncIterator[FakeSaagie]:
+async def fake_saagie(state: FakeSaagie) -> AsyncIterator[None]:
     """Serve a fake Saagie in the running loop."""
-    state = state or FakeSaagie()
     state.began = asyncio.get_running_loop().time()
     app = web.Application()
     app.router.add_post("/authentication/api/open/authenticate", state.log_in)
@@ -214,7 +213,7 @@ async def fake_saagie(state: FakeSaagie | None = None) -> AsyncIterator[FakeSaag
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         state.url = "http://{}:{}".format(*runner.addresses[0])
-        yield state
+        yield
     finally:
         await runner.cleanup()
 

@@ -140,12 +140,10 @@ class Triggerer:
     async def _hand_over(self) -> None:
         while True:
             await self.has_yielded.wait()
-            await self.awake.wait()  # the runner waits for the response to the events before
             await asyncio.sleep(1)
             self.has_yielded.clear()
-            handed, self.yielded = self.yielded, []
-            await self.awake.wait()
-            self.database.events += handed
+            self.database.events += self.yielded
+            self.yielded.clear()
 
     async def crash(self) -> None:
         """End as by SIGKILL, but in this loop: events that the database does not have are lost."""

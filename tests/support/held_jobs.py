@@ -7,10 +7,7 @@ the file. A test that needs an unfinished instance holds its job, looks at what 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from pathlib import Path
 
 STARTED = "started"
 

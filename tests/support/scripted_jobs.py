@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from airflow_provider_saagie.emulator.testing import Emulator
+from airflow_provider_saagie.emulator.testing import Emulator
 
 FIRST_LINE, LAST_LINE = "the first line", "the last line"
 CODE = f"""

@@ -7,10 +7,8 @@ failure; it is far above what the slowest machine needs, so that no assertion de
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, TypeVar
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from collections.abc import Callable
+from typing import TypeVar
 
 T = TypeVar("T")
 LIMIT = 120.0  # seconds

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import pytest
 
 from airflow_provider_saagie.triggers import watcher
 from airflow_provider_saagie.triggers.waiter import Ended, Failed, Verdict, Waiter
 from tests.support.fake_saagie import HOUR, FakeSaagie, connection, fake_saagie, instance
 from tests.support.recording_logger import RecordingLogger
 from tests.support.virtual_time import VirtualTimeLoop, run
-
-if TYPE_CHECKING:
-    import pytest
 
 __all__ = ["HOUR", "Scenario", "Waiting", "all_end", "cancel_all"]
 
@@ -74,7 +73,7 @@ class Scenario:
         self,
         main: Callable[[], Coroutine[Any, Any, None]],
         *,
-        loop: Callable[..., asyncio.AbstractEventLoop] = VirtualTimeLoop,
+        loop: type[VirtualTimeLoop] = VirtualTimeLoop,
         debug: bool = False,
     ) -> None:
         """Run a scenario. At its end the watcher must be gone, with its tasks and its connections."""
@@ -106,8 +105,7 @@ class Scenario:
 
 
 async def all_end(waiting: Iterable[Waiting]) -> bool:
-    verdicts = await asyncio.gather(*(one.verdict() for one in waiting))
-    return all(isinstance(verdict, Ended) for verdict in verdicts)
+    return all([isinstance(await one.verdict(), Ended) for one in waiting])
 
 
 async def cancel_all(waiting: Iterable[Waiting]) -> None:

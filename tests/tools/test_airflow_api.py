@@ -5,15 +5,12 @@ from __future__ import annotations
 import http.server
 import json
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import pytest
 
 from scripts.airflow_api import TRIES, AirflowApi
 from scripts.processes import StackError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 LOCKED = (500, {"detail": {"reason": "Database error", "message": "Serious error when handling your request."}})
 BROKEN = (500, {"detail": "Internal Server Error"})

@@ -8,14 +8,11 @@ import shutil
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from tests.system.cluster.scene import clock_ahead
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 AHEAD = 3600
 CODE = """

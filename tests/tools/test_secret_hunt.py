@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tests.system.cluster.secret_hunt import in_logs
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 PASSWORD = "kept in its folder"
 

@@ -11,7 +11,8 @@ import socket
 import subprocess
 import sys
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psutil
 import pytest
@@ -20,15 +21,9 @@ from scripts import lasting, processes
 from scripts import stack as stacks
 from scripts.airflow_api import AirflowApi
 from scripts.airflow_settings import AirflowSettings, free_port
-from scripts.processes import ROOT, Program, StackError
+from scripts.processes import ROOT, Kept, Program, StackError
+from scripts.stack import Stack
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from scripts.processes import Kept
-    from scripts.stack import Stack
 
 SLEEPS = "import time; time.sleep(3600)"
 # Forks a grandchild away into a session of its own, and refuses to end when asked to.

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
 import pkgutil
 import re
-import runpy
 from dataclasses import fields
 from pathlib import Path
 from textwrap import indent
@@ -30,18 +28,13 @@ PATHS = ("airflow_provider_saagie/", "docs/", "example_dags/", "scripts/", "test
 OPERATORS_PAGE = DOCS / "operators.md"
 
 
-def equal(written: list[list[str]], expected: list[list[str]]) -> None:
-    rows = "\n".join(f"| {' | '.join(row)} |" for row in expected)
-    assert written == expected, f"The table should be:\n{rows}"
-
-
 def test_connection_tables_equal_the_form() -> None:
     def shown(default: object) -> str:
         return "" if default is None else f"`{str(default).lower()}`"
 
     expected = [[field.label, f"`{field.name}`", shown(field.default), field.help] for field in EXTRA_FIELDS]
     for page in (README, DOCS / "connection.md"):
-        equal(table(text_of(page).partition("made from connection_form.py")[2], "Field"), expected)
+        assert table(text_of(page).partition("made from connection_form.py")[2], "Field") == expected
 
 
 def test_outcome_table_equals_the_code() -> None:
@@ -55,12 +48,12 @@ def test_outcome_table_equals_the_code() -> None:
         ]
         for (status, reason), outcome in OUTCOMES.items()
     ]
-    equal(table(section(OPERATORS_PAGE, "## What an end means"), "Status"), expected)
+    assert table(section(OPERATORS_PAGE, "## What an end means"), "Status") == expected
 
 
 def test_submit_once_table_equals_the_code() -> None:
     expected = [[found.value, *(row[one].value for one in Since)] for found, row in TABLE.items()]
-    equal(table(section(DOCS / "submit_once.md", "## What a try does"), "What is stored"), expected)
+    assert table(section(DOCS / "submit_once.md", "## What a try does"), "What is stored") == expected
 
 
 def test_parameter_tables_equal_the_signatures() -> None:
@@ -87,30 +80,6 @@ def test_event_trigger_tables_equal_the_code() -> None:
     assert keys == [field.name for field in fields(JobEvent)]
 
 
-def test_event_example_watches_its_job() -> None:
-    example = runpy.run_path(str(ROOT / "example_dags" / "saagie_job_event.py"))
-    (watcher,) = example["report"].watchers
-    _, arguments = watcher.trigger.serialize()
-    assert (arguments["job_id"], arguments["statuses"]) == (example["JOB_ID"], ["SUCCEEDED"])
-
-
-def test_readme_dag_is_a_part_of_the_example() -> None:
-    def arguments(code: str) -> dict[str, dict[str, str]]:
-        calls = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Call)]
-        return {
-            ast.unparse(call.func): {str(keyword.arg): ast.unparse(keyword.value) for keyword in call.keywords}
-            for call in calls
-            if ast.unparse(call.func).startswith("Saagie")
-        }
-
-    (readme_dag,) = [code for code in blocks(README, "python") if "with DAG(" in code]
-    example = arguments((ROOT / "example_dags" / "saagie_quickstart.py").read_text("utf-8"))
-    shown = arguments(readme_dag)
-    assert shown
-    for operator, given in shown.items():
-        assert given.items() <= example[operator].items()
-
-
 def test_readme_figures_equal_the_measured_ones() -> None:
     measured = json.loads((DOCS / "polling.json").read_text("utf-8"))["measured"]
     medians = {(one["contender"], one["runs"]): one["medians"] for one in measured}
@@ -122,14 +91,10 @@ def test_readme_figures_equal_the_measured_ones() -> None:
     assert f"{medians['ours', 10_000]['cpu_ms'] / medians['bare', 10_000]['cpu_ms']:.1f} times the CPU" in rows
 
 
-def test_python_blocks_compile() -> None:
+def test_code_compiles_and_is_cut_from_its_file() -> None:
     for page in PAGES:
         for code in blocks(page, "python"):
             assert compile(code, str(page), "exec")
-
-
-def test_quoted_code_is_cut_from_its_file() -> None:
-    for page in PAGES:
         quotes = list(QUOTED.finditer(text_of(page)))
         for quote in quotes:
             file = (ROOT / quote["path"]).read_text("utf-8")
@@ -146,12 +111,6 @@ def test_pictures_are_current_and_shown() -> None:
     assert {path.name for path in draw_how.PICTURES.iterdir()} - shown == set()
 
 
-def anchors(page: Path) -> set[str]:
-    """Return the anchors that GitHub makes of a page's headings."""
-    headings = re.findall(r"^#+ (.+)$", prose_of(page), re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
-
-
 def test_links_lead_to_files_and_headings() -> None:
     for page in PAGES:
         for target in LINK.findall(prose_of(page)):
@@ -159,51 +118,40 @@ def test_links_lead_to_files_and_headings() -> None:
                 path, _, anchor = target.partition("#")
                 linked = (page.parent / path).resolve() if path else page
                 assert linked.exists(), (page, target)
-                assert not anchor or anchor in anchors(linked), (page, target)
-
-
-def exists(name: str) -> bool:
-    """Return whether a path, a module or a name in a module exists; ``*`` and ``…`` stand for anything."""
-    if "/" in name:
-        return any(ROOT.glob(name.replace("…", "*").rstrip("/")))
-    try:
-        pkgutil.resolve_name(name)
-    except (ImportError, AttributeError, ValueError):
-        return False
-    return True
+                headings = re.findall(r"^#+ (.+)$", prose_of(linked), re.MULTILINE) if anchor else []
+                anchors = [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
+                assert not anchor or anchor in anchors, (page, target)
 
 
 def test_named_files_names_and_make_targets_exist() -> None:
+    """`*` and `…` in a path stand for anything."""
     targets = set(re.findall(r"^([\w-]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
     for page in PAGES:
         prose = prose_of(page)
-        words = {word for quoted in re.findall(r"`([^`\n]+)`", prose) for word in quoted.split()}
-        missing = [word for word in words if word.startswith(PATHS) and not exists(word)]
-        named = set(re.findall(r"`make ([\w-]+)[^`]*`", prose))
-        for code in blocks(page, "console"):
-            named |= set(re.findall(r"^(?:\$ )?make ([\w-]+)", code, re.MULTILINE))
-        assert (missing, named - targets) == ([], set()), page
+        for name in {word for quoted in re.findall(r"`([^`\n]+)`", prose) for word in quoted.split()}:
+            if name.startswith(PATHS) and "/" in name:
+                assert any(ROOT.glob(name.replace("…", "*").rstrip("/"))), (page, name)
+            elif name.startswith(PATHS):
+                pkgutil.resolve_name(name)  # raises if there is no such module or name in it
+        commands = re.findall(r"`(make [\w-]+)", prose) + "\n".join(blocks(page, "console")).splitlines()
+        assert {name for each in commands for name in re.findall(r"^(?:\$ )?make ([\w-]+)", each)} <= targets, page
 
 
 def is_in_schema(name: str, text: str) -> bool:
     """Return whether a schema has a type, a field, or ``Type.field``."""
     kind, _, field = name.partition(".")
-    if not field:
-        return bool(re.search(rf"\b{kind}\b", text))
-    found = re.search(rf"^(?:type|input) {kind}\b[^{{]*{{(?P<fields>.*?)^}}", text, re.MULTILINE | re.DOTALL)
-    return bool(found and re.search(rf"\b{field}\b", found["fields"]))
+    found = re.search(rf"^(?:type|input) {kind}\b[^{{]*{{(.*?)^}}", text, re.MULTILINE | re.DOTALL) if field else None
+    return bool(re.search(rf"\b{field or kind}\b", found[1] if found else "" if field else text))
 
 
 def test_assumptions_name_code_and_schema_that_exist() -> None:
     lines = [line for line in text_of(DOCS / "assumptions.md").splitlines() if line.startswith("| ")]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    rows = [row for line in lines if (row := line.split("|"))[1].strip() not in ("What we rely on", "---")]
     assert rows
     for row in rows:
-        if row[0] in ("What we rely on", "---"):
-            continue
-        _, where, source, certainty, _ = row
-        assert source, row
-        assert certainty in ("sure", "likely", "guess"), row
+        _, _, where, source, certainty, *_ = row
+        assert source.strip(), row
+        assert certainty.strip() in ("sure", "likely", "guess"), row
         code = ""
         for name in re.findall(r"`([^`]+)`", where):
             if "/" in name:  # the names that follow are in this file

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import pkgutil
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -35,13 +36,8 @@ def test_package_names_are_those_of_its_public_modules() -> None:
 
 
 def test_operators_module_lists_every_operator() -> None:
-    classes = {
-        node.name
-        for path in (SOURCE / "operators").glob("*.py")
-        for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.ClassDef) and node.name.startswith("Saagie") and node.name.endswith("Operator")
-    }
-    assert classes == set(load("operators.saagie").__all__)
+    code = "".join(path.read_text() for path in (SOURCE / "operators").glob("*.py"))
+    assert set(re.findall(r"^class (Saagie\w+Operator)\b", code, re.MULTILINE)) == set(load("operators.saagie").__all__)
 
 
 def test_every_name_that_a_module_lists_exists() -> None:
@@ -54,14 +50,10 @@ def test_every_name_that_a_module_lists_exists() -> None:
 
 def test_error_tree_in_the_docstring_is_the_class_tree() -> None:
     parents: dict[int, str] = {}
-    names = set()
-    for line in (exceptions.__doc__ or "").splitlines():
-        name = line.partition("── ")[2].split()[0] if "── " in line else line.strip()
-        if name in exceptions.__all__:
-            depth = line.index(name)
-            parents = {at: parent for at, parent in parents.items() if at < depth}
-            bases = [base.__name__ for base in getattr(exceptions, name).__mro__]
-            assert not parents or parents[max(parents)] in bases, name
-            parents[depth] = name
-            names.add(name)
-    assert names == set(exceptions.__all__)
+    names = re.findall(r"^(.*?)\b(Saagie\w+)(?:  .*)?$", exceptions.__doc__ or "", re.MULTILINE)
+    names = [(before, name) for before, name in names if not before.strip(" │├└─")]
+    for before, name in names:
+        parents = {depth: parent for depth, parent in parents.items() if depth < len(before)}
+        assert not parents or issubclass(getattr(exceptions, name), getattr(exceptions, parents[max(parents)])), name
+        parents[len(before)] = name
+    assert {name for _, name in names} == set(exceptions.__all__)

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 
 from airflow_provider_saagie.client import deployment, projects
 from airflow_provider_saagie.client.deployment import JobChange
 from airflow_provider_saagie.client.saagie import SaagieClient
+from airflow_provider_saagie.emulator.testing import Emulator
 from tests.support import dag_runs
 from tests.unit.client.conftest import settings_for
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from airflow.sdk import DAG
-
-    from airflow_provider_saagie.emulator.testing import Emulator
 
 
 @pytest.fixture(scope="session")

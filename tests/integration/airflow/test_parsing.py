@@ -45,10 +45,6 @@ import watching_backend
 parsed = [list(sent), list(watching_backend.seen)]
 # What a task does at run time is seen, or the test would prove nothing.
 from airflow_provider_saagie.hooks.saagie import SaagieHook
-try:
-    SaagieHook("looked_up").test_connection()
-except Exception:
-    pass
 os.environ["AIRFLOW_CONN_LOCAL"] = json.dumps({"conn_type": "saagie", "host": "http://127.0.0.1:9", "login": "l",
     "password": "password", "extra": {"realm": "local", "platform_id": 1}})
 assert not SaagieHook("local").test_connection()[0]
@@ -57,15 +53,8 @@ print(json.dumps([tasks, parsed, [event for event, _ in sent], watching_backend.
 
 
 def run(code: str, **environment: str) -> Any:
-    process = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | environment,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr
+    command = [sys.executable, "-c", code]
+    process = subprocess.run(command, env=os.environ | environment, cwd=ROOT, stdout=subprocess.PIPE, check=True)
     return json.loads(process.stdout.splitlines()[-1])
 
 
@@ -73,19 +62,16 @@ def test_importing_the_provider_loads_nothing_heavy() -> None:
     package, *parts = run(LOADS)
     assert {*HEAVY, "airflow"}.isdisjoint(package)
     for part in parts:
-        assert HEAVY.isdisjoint(part)
-        assert "airflow_provider_saagie" in part
+        assert {*HEAVY, "airflow_provider_saagie"}.intersection(part) == {"airflow_provider_saagie"}
 
 
 def test_parsing_500_tasks_sends_and_looks_up_nothing(tmp_path: Path) -> None:
     (tmp_path / "watching_backend.py").write_text(BACKEND)
-    tasks, parsed, sent, looked_up = run(
-        PARSE,
-        PYTHONPATH=f"{ROOT}:{tmp_path}",
-        AIRFLOW_HOME=str(tmp_path / "home"),
-        AIRFLOW__SECRETS__BACKEND="watching_backend.Watching",
-        AIRFLOW__WORKERS__SECRETS_BACKEND="watching_backend.Watching",
+    backend = dict.fromkeys(
+        ("AIRFLOW__SECRETS__BACKEND", "AIRFLOW__WORKERS__SECRETS_BACKEND"), "watching_backend.Watching"
     )
+    home = str(tmp_path / "home")
+    tasks, parsed, sent, looked_up = run(PARSE, PYTHONPATH=f"{ROOT}:{tmp_path}", AIRFLOW_HOME=home, **backend)
     assert (tasks, parsed) == (500, [[], []])
     assert "socket.connect" in sent
-    assert "looked_up" in looked_up
+    assert "local" in looked_up

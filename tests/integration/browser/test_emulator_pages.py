@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from airflow_provider_saagie.emulator.testing import start
 from tests.support.chromium import LIMIT
 from tests.support.emulator_client import RUN_JOB
-from tests.support.emulator_scene import PROJECT, build
+from tests.support.emulator_scene import PROJECT, Scene, build
 from tests.support.held_jobs import Hold
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from playwright.sync_api import Browser, BrowserContext, Locator, Page
-
-    from tests.support.emulator_scene import Scene
 
 LOADS, RUNS = "Load the warehouse", "Rebuild the index"
 HOSTILE = "</samp><script>document.title = 'taken over'</script><img src=x onerror=alert(1)>"

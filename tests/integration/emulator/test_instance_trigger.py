@@ -20,11 +20,7 @@ from tests.support.waiting import wait_until
 class Recorded(SaagieJobInstanceTrigger):
     """A trigger whose log is kept."""
 
-    log = None  # type: ignore[assignment]
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.log = RecordingLogger()
+    log: Any = None
 
     @property
     def job_lines(self) -> list[str]:
@@ -39,19 +35,20 @@ def start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Calla
 
         def start(code: str, technology: str = "bash", **more: Any) -> Recorded:
             job_id = client.job(f"{technology} {{file}}", code, kind=technology)
-            given = {"poll_interval": 0.3, "stream_logs": True, "job_id": job_id, "project_id": client.project()}
-            return Recorded(saagie_conn_id="saagie_test", instance_id=client.run(job_id), **{**given, **more})
+            given = {"job_id": job_id, "project_id": client.project(), "poll_interval": 0.3, **more}
+            instance_id = client.run(job_id)
+            trigger = Recorded(saagie_conn_id="saagie_test", instance_id=instance_id, stream_logs=True, **given)
+            trigger.log = RecordingLogger()
+            return trigger
 
         yield start
 
 
-async def wait_for_event(trigger: Recorded) -> InstanceEvent:
-    (event,) = [event async for event in trigger.run()]
-    return InstanceEvent.from_event(event.payload)
-
-
 async def wait_for_all(*triggers: Recorded) -> list[InstanceEvent]:
-    events = await asyncio.gather(*map(wait_for_event, triggers))
+    async def events_of(trigger: Recorded) -> list[Any]:
+        return [event async for event in trigger.run()]
+
+    events = [InstanceEvent.from_event(event.payload) for (event,) in await asyncio.gather(*map(events_of, triggers))]
     assert asyncio.all_tasks() == {asyncio.current_task()}
     return events
 
@@ -98,13 +95,8 @@ def test_lost_token_is_replaced_once_for_all(emulator: Emulator, start: Callable
     triggers = [start(hold.code(), "python") for _ in range(3)]
     logins = emulator.stats()["operations"]["login"]
     emulator.fault("expire", "jobInstance", occurrence=2)
-
-    def release_once_struck() -> None:
-        wait_until(lambda: emulator.faults()[0]["struck"])
-        hold.release()
-
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(release_once_struck)
+        pool.submit(lambda: (wait_until(lambda: emulator.faults()[0]["struck"]), hold.release()))
         events = asyncio.run(wait_for_all(*triggers), debug=True)
     assert {event.status for event in events} == {"success"}
     assert emulator.stats()["operations"]["login"] == logins + 2

@@ -8,14 +8,10 @@ import tarfile
 import zipfile
 from email.parser import Parser
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.integration.package.conftest import ROOT, build, committed_files, run
-
-if TYPE_CHECKING:
-    from tests.integration.package.conftest import Built
+from tests.integration.package.conftest import ROOT, Built, build, committed_files, run
 
 pytestmark = pytest.mark.long
 PACKAGE = "airflow_provider_saagie"

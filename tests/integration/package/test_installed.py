@@ -9,9 +9,10 @@ import json
 import shlex
 import subprocess
 import urllib.request
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -22,13 +23,8 @@ from scripts import airflow_settings, processes
 from scripts.airflow_api import AirflowApi
 from scripts.airflow_settings import LOGIN, AirflowSettings, free_port, new_password, write_configuration
 from scripts.processes import Program
-from tests.integration.package.conftest import make_environment, unpack_examples
+from tests.integration.package.conftest import Built, Environment, make_environment, unpack_examples
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.integration.package.conftest import Built, Environment
 
 # Downloading and unpacking Airflow takes half a minute, or a few minutes if the index is slow.
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]

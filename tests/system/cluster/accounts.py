@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from airflow_provider_saagie.client.instances import JobInstance
+from airflow_provider_saagie.client.instances import JobInstance
 
 ON_ITS_WAY = frozenset({"AWAITING", "REQUESTED", "QUEUED", "RUNNING", "KILLING"})
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 import requests
 
 from airflow_provider_saagie.client import instances
+from airflow_provider_saagie.client.instances import JobInstance
 from airflow_provider_saagie.emulator.login import Gate
 from airflow_provider_saagie.emulator.settings import Settings
 from scripts.stack import PLATFORM, REALM, SAAGIE_LOGIN
-
-if TYPE_CHECKING:
-    from airflow_provider_saagie.client.instances import JobInstance
-    from tests.system.cluster.scene import Scene
+from tests.system.cluster.scene import Scene
 
 PERSON = "marie"
 # The local Saagie takes a sixth field, for the second: a start falls into most windows of the tasks.

@@ -12,18 +12,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import trustme
 
 from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.client.session import Session
+from airflow_provider_saagie.client.settings import Settings
 from airflow_provider_saagie.exceptions import SaagieApiError
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from airflow_provider_saagie.client.settings import Settings
 
 STATUS = {"SUCCEEDED": 10, "KILLED": 30, "FAILED": 20, "QUEUED": 1, "REQUESTED": 1, "AWAITING": 1}
 RUNNING = 3

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from contextlib import closing
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import psycopg2
 from psycopg2 import sql
 
 from airflow_provider_saagie.client.session import Session
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from tests.system.cluster.scene import Scene
+from tests.system.cluster.scene import Scene
 
 # All of them: that of the connections too, which Airflow encrypts.
 TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY table_name"

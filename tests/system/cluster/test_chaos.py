@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +13,6 @@ from tests.system.cluster import report
 from tests.system.cluster.plan import Case, Strike
 from tests.system.cluster.scene import scene
 from tests.system.cluster.striker import Striker
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 

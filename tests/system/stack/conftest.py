@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from scripts.stack import Stack
 from tests.system.stack.saagie_side import SaagieSide, connect
 from tests.system.stack.task_run import TaskRun, task_runs
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from scripts.stack import Stack
 
 
 @pytest.fixture(scope="session")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import functools
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import psutil
 import requests
@@ -14,13 +16,8 @@ import requests
 from airflow_provider_saagie.client.saagie import SaagieClient
 from airflow_provider_saagie.client.settings import read_settings
 from scripts import stack as stacks
+from scripts.stack import Stack
 from tests.support import waiting
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from scripts.stack import Stack
 
 LIMIT = 240.0  # seconds until a step of a real Airflow counts as failed
 wait_until = functools.partial(waiting.wait_until, limit=LIMIT, pause=0.3)

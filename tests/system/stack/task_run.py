@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import psutil
 
 from airflow_provider_saagie.client import instances
+from scripts.airflow_api import AirflowApi
+from scripts.stack import Stack
 from tests.system.stack.saagie_side import LIMIT, SaagieSide, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from scripts.airflow_api import AirflowApi
-    from scripts.stack import Stack
 
 SLEEPS = "import time\nprint('started', flush=True)\ntime.sleep(3600)\n"
 

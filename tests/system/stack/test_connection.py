@@ -6,15 +6,12 @@ import json
 import re
 import subprocess
 import sys
-from typing import TYPE_CHECKING
 
 import pytest
 
 from scripts import airflow_settings
-
-if TYPE_CHECKING:
-    from scripts.airflow_api import AirflowApi
-    from scripts.stack import Stack
+from scripts.airflow_api import AirflowApi
+from scripts.stack import Stack
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 import psutil
 import pytest
 
+from scripts.stack import Stack
 from tests.system.stack.saagie_side import processes_of, wait_until
+from tests.system.stack.task_run import TaskRun
 from tests.system.stack.triggerers import own_triggerer, suspended
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from scripts.stack import Stack
-    from tests.system.stack.task_run import TaskRun
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 

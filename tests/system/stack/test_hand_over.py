@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
 from airflow_provider_saagie.triggers.saagie import USUAL_START_LAG
+from scripts.stack import Stack
 from tests.system.stack.saagie_side import wait_until
+from tests.system.stack.task_run import TaskRun
 from tests.system.stack.triggerers import own_triggerer, second_triggerer, suspended
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from scripts.stack import Stack
-    from tests.system.stack.task_run import TaskRun
 
 LOST_AFTER = 8  # seconds without a heartbeat (one comes every 5 s) until the other triggerer takes over; 30 by default
 ALIVE = {"job_type": "TriggererJob", "job_state": "running", "is_alive": True}

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.system.stack.saagie_side import wait_until
+from scripts.airflow_api import AirflowApi
+from scripts.stack import Stack
+from tests.support.held_jobs import Hold
+from tests.system.stack.saagie_side import SaagieSide, wait_until
 from tests.system.stack.task_run import parse_again
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from scripts.airflow_api import AirflowApi
-    from scripts.stack import Stack
-    from tests.support.held_jobs import Hold
-    from tests.system.stack.saagie_side import SaagieSide
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import psutil
 import pytest
 
 from tests.system.stack.saagie_side import SaagieSide, processes_of, wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.system.stack.task_run import TaskRun
+from tests.system.stack.task_run import TaskRun
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from scripts.airflow_api import AirflowApi
 from tests.system.stack.saagie_side import LIMIT, SaagieSide, wait_until
 from tests.system.stack.task_run import SLEEPS
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from scripts.airflow_api import AirflowApi
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 

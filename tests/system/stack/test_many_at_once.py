@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from airflow_provider_saagie import job_log
 from airflow_provider_saagie.client import instances
+from scripts.airflow_api import AirflowApi
+from scripts.stack import Stack
+from tests.support.held_jobs import Hold
 from tests.system.stack.saagie_side import LIMIT, SaagieSide, wait_until
 from tests.system.stack.task_run import scheduler_knows_of_deferral
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from pathlib import Path
-
-    from scripts.airflow_api import AirflowApi
-    from scripts.stack import Stack
-    from tests.support.held_jobs import Hold
 
 pytestmark = pytest.mark.timeout(1200)
 

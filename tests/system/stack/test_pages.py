@@ -3,27 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from airflow_provider_saagie.connection_form import EXTRA_FIELDS, HIDDEN, PLACEHOLDERS, RELABELLED
 from scripts import demo
 from scripts import stack as stacks
 from scripts.airflow_settings import LOGIN
+from scripts.stack import Stack
 from tests.support import airflow_pages as pages
 from tests.support.chromium import LIMIT, chromium
 from tests.support.held_jobs import Hold
 from tests.system.stack.task_run import TaskRun
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from playwright.sync_api import Page
-
-    from scripts.stack import Stack
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -14,9 +13,7 @@ from scripts import stack as stacks
 from scripts.airflow_api import AirflowApi
 from scripts.processes import StackError
 from scripts.show import Show
-
-if TYPE_CHECKING:
-    from scripts.stack import Stack
+from scripts.stack import Stack
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 

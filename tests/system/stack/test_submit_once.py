@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import pytest
 
-from tests.system.stack.saagie_side import wait_until
-from tests.system.stack.task_run import parse_again
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from scripts.stack import Stack
-    from tests.system.stack.saagie_side import SaagieSide
-    from tests.system.stack.task_run import TaskRun
+from scripts.stack import Stack
+from tests.system.stack.saagie_side import SaagieSide, wait_until
+from tests.system.stack.task_run import TaskRun, parse_again
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 

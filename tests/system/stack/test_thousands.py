@@ -7,22 +7,19 @@ import random
 import shutil
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from airflow_provider_saagie.client import instances
+from airflow_provider_saagie.emulator.testing import Emulator
 from scripts import stack as stacks
+from scripts.airflow_api import AirflowApi
 from scripts.processes import ROOT
+from scripts.stack import Stack
 from tests.support.clients import client_for
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from airflow_provider_saagie.emulator.testing import Emulator
-    from scripts.airflow_api import AirflowApi
-    from scripts.stack import Stack
 
 pytestmark = [pytest.mark.by_hand, pytest.mark.timeout(7200)]
 

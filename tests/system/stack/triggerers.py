@@ -5,17 +5,13 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
 import psutil
 
 from scripts import airflow_settings, processes
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from scripts.stack import Stack
+from scripts.stack import Stack
 
 TRIGGERER = [sys.executable, "-m", "airflow", "triggerer", "--skip-serve-logs"]
 

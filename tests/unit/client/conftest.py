@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
 from airflow_provider_saagie.client.async_session import AsyncSession
+from airflow_provider_saagie.client.calls import Steps
 from airflow_provider_saagie.client.session import Session
+from airflow_provider_saagie.client.settings import Settings
 from tests.support.clients import settings_for  # noqa: F401 - tests/integration/airflow/conftest.py gets it from here
 from tests.support.raw_server import RawServer, raw_server
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from airflow_provider_saagie.client.calls import Steps
-    from airflow_provider_saagie.client.settings import Settings
 
 Transport = Callable[..., list[Any]]
 

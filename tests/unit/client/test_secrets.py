@@ -186,9 +186,7 @@ def test_shown_text_has_no_secret_nor_a_part_of_it(server: RawServer) -> None:
     """Only the first 64 KiB are read: a secret may be cut there."""
     connection = settings_for(server, 1)
     connection.take_token(TOKEN)
-    for spelling in ALL_SPELLINGS:
-        text = shown(f"it said: {spelling}, and more", connection)
-        assert spelling not in text
-        assert text.startswith("it said: ")
+    for spelling in (*ALL_SPELLINGS, str(connection.proxy)):
+        assert shown(f"it said: {spelling}, and more", connection) == "it said: ***, and more"
     for before in range(64 * 1024 - 30, 64 * 1024 + 1, 3):
         assert PASSWORD[:4] not in shown(" " * before + PASSWORD + " and more", connection), before

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
@@ -14,9 +14,6 @@ from airflow_provider_saagie.operators import given_up, pulse
 from tests.support.api_server import ALIVE, BOTH, ENDLESS, EXECUTION, HEALTH, NO_DATABASE, WELL, Airflow, Page, serving
 from tests.support.raw_server import Authority, raw_server
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 TIMEOUT = airflow_health.TIMEOUT
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.sdk.io import attach
@@ -21,10 +23,6 @@ from airflow_provider_saagie.operators.saagie import (
 )
 from airflow_provider_saagie.sensors.saagie import SaagieJobInstanceSensor
 from tests.support.executed_tasks import run_task
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
 
 ID = "f5fce22d-2152-4a01-8c6a-4c2eb4808b6d"
 MEMORY = "memory://unit@bucket/"  # a connection of its own: Airflow keeps what is attached

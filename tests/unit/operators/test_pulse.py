@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+
+import pytest
 
 from airflow_provider_saagie.operators import pulse
 from airflow_provider_saagie.operators.pulse import Pulse
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    import pytest
 
 LIMIT, MEMORY = 100.0, 30.0
 Step = tuple[str, int]

@@ -1,4 +1,4 @@
-"""Fixtures for tests of the watcher: an ``async def`` test with the fixture `scenario` runs in virtual time."""
+"""Fixtures for tests of the watcher: an ``async def`` test with a scenario runs in virtual time."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def saagie(scenario: Scenario) -> FakeSaagie:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    scenario = pyfuncitem.funcargs.get("scenario")
-    if not isinstance(scenario, Scenario) or not iscoroutinefunction(pyfuncitem.obj):
+    scenario = next((value for value in pyfuncitem.funcargs.values() if isinstance(value, Scenario)), None)
+    if not scenario or not iscoroutinefunction(pyfuncitem.obj):
         return None
     arguments = {name: pyfuncitem.funcargs[name] for name in signature(pyfuncitem.obj).parameters}
     scenario.run(partial(pyfuncitem.obj, **arguments))

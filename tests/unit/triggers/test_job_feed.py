@@ -24,7 +24,6 @@ from tests.unit.triggers.test_rounds import SETTINGS
 INTERVAL, MINUTE = 10.0, 60.0
 ERROR = RowError(SaagieConnectionError("no right to see it"), 60.0)
 GONE = Failed("gone", "it was deleted")
-ENDED_AT = "2026-01-01T00:00:00Z"
 
 
 def in_a_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[[], None]:
@@ -108,28 +107,22 @@ async def test_reading_continues_until_no_instance_can_be_missing() -> None:
     for name, (listed, limit, pages, (first, last)) in READINGS.items():
         reading = feed(None if listed is None else Told(listed), limit=limit)
         reported: list[int | None] = []
-        for lowest, highest, next_limit, next_skip in pages:
+        for lowest, highest, *following in pages:
             pause = reading.look(page(range(lowest, highest + 1)), 0.0)
-            assert (pause, reading.limit, reading.skip) == (
-                0 if next_limit > 10 else INTERVAL,
-                next_limit,
-                next_skip,
-            ), name
+            assert [reading.limit, reading.skip] == following, name
+            assert pause == (INTERVAL if reading.limit == 10 else 0), name
             new = await reading.numbers()
             assert pause or not new, name
             reported += new
         assert reported == list(range(first, last + 1)), name
-        assert reading.told
-        assert reading.told.listed == last, name
+        assert (reading.told or Told()).listed == last, name
 
 
 @in_a_loop
 async def test_missing_job_is_logged_once_and_polled_each_minute() -> None:
     lost = feed(Told())
-    assert [(lost.look(None, now), lost.missing) for now in (0.0, 10.0, 70.0, 130.0)] == [
-        (INTERVAL, False),
-        *[(MINUTE, True)] * 3,
-    ]
+    polls = [(lost.look(None, now), lost.missing) for now in (0.0, 10.0, 70.0, 130.0)]
+    assert polls == [(INTERVAL, False), *[(MINUTE, True)] * 3]
     lost.forget_doubts()  # as after an outage
     assert lost.look(None, 160.0) == MINUTE
     assert lost.look(page([1]), 200.0) == INTERVAL
@@ -149,22 +142,17 @@ async def test_error_of_job_is_logged_once_and_its_end_too() -> None:
     error, again = await doubtful.lines()
     assert "no right to see it" in error
     assert again == "Saagie tells of the job again."
-
-
-@in_a_loop
-async def test_observations_before_an_outage_do_not_count() -> None:
     lost = feed(Told())
-    for row_ in (None, ERROR):
-        lost.look(row_, 0.0)
-        lost.forget_doubts()
+    for seen in (None, ERROR):
+        lost.look(seen, 0.0)
+        lost.forget_doubts()  # what was seen before an outage does not count
         assert not lost.is_in_doubt
-        assert lost.look(row_, 100.0) == INTERVAL
-        assert not lost.missing
+        assert (lost.look(seen, 100.0), lost.missing) == (INTERVAL, False)
     assert ["can't say" in line for line in await lost.lines()] == [True, True]
 
 
 @in_a_loop
-async def test_reused_numbers_are_new_once_two_polls_show_the_deletion() -> None:
+async def test_reused_numbers_are_new_once_polls_show_a_deletion() -> None:
     told = Told(7)
     shrinking = feed(told, limit=10)
     for highest, listed, reported in [
@@ -186,15 +174,9 @@ async def test_new_feed_begins_with_unfinished_instances() -> None:
     beginning = feed()
     beginning.are_told({instance(1)})
     assert (beginning.told, list(beginning.missing_waiters())) == (None, [])
-    shown = (
-        ended(9, "RUNNING"),
-        ended(8, "UNKNOWN"),
-        ended(7, "UNKNOWN", endTime=ENDED_AT),
-        ended(6, "FAILED"),
-        ended(5, "QUEUED", endTime=ENDED_AT),
-        ended(4),
-    )
-    assert beginning.look(JobPage(PROJECT, shown), 0.0) == INTERVAL
+    time = "2026-01-01T00:00:00Z"
+    shown = [ended(9, "RUNNING"), ended(8, "UNKNOWN"), ended(7, "UNKNOWN", endTime=time), ended(6, "FAILED")]
+    assert beginning.look(JobPage(PROJECT, (*shown, ended(5, "QUEUED", endTime=time), ended(4))), 0.0) == INTERVAL
     assert beginning.told == Told(9, {instance(n) for n in (5, 8, 9)})
     # It returns without any end, so that the checkpoint is stored before anything else happens.
     assert await asyncio.wait_for(beginning.ends(), 1) == []
@@ -203,15 +185,14 @@ async def test_new_feed_begins_with_unfinished_instances() -> None:
 @in_a_loop
 async def test_unfinished_instance_gets_one_waiter_at_half_the_rate() -> None:
     waiting, made, _ = open_feed(12, 11)
-    assert [waiter.instance_id for waiter in made] == [instance(11), instance(12)]
-    for waiter in made:
-        assert (waiter.job_id, waiter.project_id) == (JOB, PROJECT)
+    for number, waiter in zip((11, 12), made, strict=True):
+        assert (waiter.instance_id, waiter.job_id, waiter.project_id) == (instance(number), JOB, PROJECT)
         assert (waiter.poll_interval, waiter.unknown_grace) == (2 * INTERVAL, 7.0)
         assert (waiter.endless, waiter.quiet) == (True, True)
         assert waiter.log is waiting.log
         assert waiter.context is waiting.context  # by which Airflow finds the trigger's log
     assert list(waiting.missing_waiters()) == []
-    assert waiting.waiters == {waiter.instance_id: waiter for waiter in made}
+    assert list(waiting.waiters.values()) == made
 
 
 @in_a_loop
@@ -229,17 +210,13 @@ async def test_end_from_waiter_is_reported_once_and_kept_until_stored() -> None:
 
 
 @in_a_loop
-async def test_instance_is_gone_once_its_job_is_seen_without_it() -> None:
+async def test_instance_is_gone_only_if_its_job_is_there() -> None:
     waiting, waiters, told = open_feed(11, 12)
     for waiter in waiters:
         await settle(waiter, GONE)
     waiting.look(page([12], "RUNNING"), 0.0)
     assert told == Told(20, {instance(12)})
     assert await waiting.lines() == [f"The job instance {instance(11)} was deleted before its end was seen."]
-
-
-@in_a_loop
-async def test_instance_is_not_gone_if_its_job_was_missing_too() -> None:
     for name, polls in {
         "null": [None, page([20]), page([20])],
         "error": [ERROR, page([20]), page([20])],
@@ -272,31 +249,26 @@ async def test_verdict_of_replaced_waiter_changes_nothing() -> None:
 @in_a_loop
 async def test_wait_for_ends_returns_on_an_end_and_raises_on_a_defect() -> None:
     waiting, (waiter,), _ = open_feed(11)
-    for finish in (lambda: waiter.settle(Ended(ended(11))), lambda: waiting.verdict.set_exception(ZeroDivisionError())):
-        wait = asyncio.ensure_future(waiting.ends(within=60))
-        await asyncio.sleep(1)
-        assert not wait.done()  # an end is returned once
-        finish()
-        await asyncio.wait({wait}, timeout=1)
-        assert wait.done()
-        if error := wait.exception():
-            assert isinstance(error, ZeroDivisionError)
-        else:
-            assert [instance.number for instance in wait.result()] == [11]
-    assert isinstance(wait.exception(), ZeroDivisionError)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    loop.call_later(1, waiter.settle, end := Ended(ended(11)))
+    loop.call_later(2, waiting.verdict.set_exception, ZeroDivisionError())
+    assert await waiting.ends(within=60) == [end.instance]
+    assert loop.time() - began == pytest.approx(1)
+    with pytest.raises(ZeroDivisionError):  # an end is returned once
+        await waiting.ends(within=60)
+    assert loop.time() - began == pytest.approx(2)
 
 
 def test_page_is_read_from_an_answer() -> None:
-    def rows(*numbers: int | None) -> list[dict[str, Any]]:
-        return [{**row("RUNNING"), "number": number, "id": instance(1)} for number in numbers]
-
-    read = JobPage.from_answer({"project": {"id": PROJECT}, "instances": rows(3, 2)})
+    three, two, none = [{**row("RUNNING"), "number": number, "id": instance(1)} for number in (3, 2, None)]
+    read = JobPage.from_answer({"project": {"id": PROJECT}, "instances": [three, two]})
     assert read.project_id == PROJECT
     assert [shown.number for shown in read.oldest_first] == [2, 3]
     for empty in ({"instances": None}, {"project": {}}):
         assert JobPage.from_answer(empty) == JobPage(None, ())
     with pytest.raises(TypeError):
-        JobPage.from_answer({"instances": rows(1, None)})
+        JobPage.from_answer({"instances": [two, none]})
 
 
 @in_a_loop

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
-from typing import TYPE_CHECKING, Any
+import itertools
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -13,9 +14,6 @@ from airflow_provider_saagie.triggers.waiter import Ended, StillOnItsWay
 from tests.support.fake_saagie import FakeSaagie, ItemError, Request, ends_at, fails, instance, refusal, row
 from tests.support.recording_logger import BrokenLogger
 from tests.support.watcher_scenario import HOUR, Scenario, all_end, cancel_all
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 LINE = [("STDOUT", "line")]
 
@@ -29,23 +27,25 @@ def numbered(count: int) -> list[tuple[str, str]]:
 
 
 async def test_logs_come_in_one_request_each_to_its_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.get_instance = ends_at(40)
+    """Though the log of one accepts no line, and the platform is away in between."""
+    saagie.get_instance = ends_at(100)
     saagie.get_log = lambda id_, at: [("STDOUT", f"{id_} {n}") for n in range(int(at))]
+    saagie.intercept = fails(503, 30, 60)
     silent, *waiting = [scenario.wait(n, stream_logs=n > 0) for n in range(41)]
+    waiting.append(scenario.wait(41, stream_logs=True, log=BrokenLogger()))
     assert await all_end([silent, *waiting])
-    for one in waiting:
-        assert one.log.lines == [f"[job] {one.waiter.instance_id} {n}" for n in range(one.waiter.lines_seen)]
-        assert one.waiter.lines_seen >= 40
-    assert {tuple(sorted(poll.ids)) for poll in saagie.log_polls} == {tuple(instance(n) for n in range(1, 41))}
-    assert silent.log.lines == []
+    for one in waiting[:-1]:
+        lines = [line for line in one.log.lines if line.startswith("[job]")]
+        assert lines == [f"[job] {one.waiter.instance_id} {n}" for n in range(one.waiter.lines_seen)]
+        assert one.waiter.lines_seen >= 100
+    assert {tuple(sorted(poll.ids)) for poll in saagie.log_polls} == {tuple(instance(n) for n in range(1, 42))}
+    assert len(silent.log.lines) == 2  # Saagie is away, and back
 
 
-@pytest.mark.parametrize("length", [int, lambda at: 3 if at < 25 else 20], ids=["grows", "jumps"])
-async def test_log_limit_ends_the_reading(
-    scenario: Scenario, saagie: FakeSaagie, length: Callable[[float], int]
-) -> None:
+@pytest.mark.parametrize("jumps", [False, True])
+async def test_log_limit_ends_the_reading(scenario: Scenario, saagie: FakeSaagie, jumps: bool) -> None:
     saagie.get_instance = ends_at(60)
-    saagie.get_log = lambda _, at: numbered(length(at))
+    saagie.get_log = lambda _, at: numbered(int(at) if not jumps else 3 if at < 25 else 20)
     one = scenario.wait(1, stream_logs=True, log_limit=5)
     assert await all_end([one])
     assert saagie.now() - saagie.polls[-1].at < 1
@@ -54,26 +54,22 @@ async def test_log_limit_ends_the_reading(
     assert "5 lines of the job's log are shown" in one.log.lines[-1]
 
 
-@pytest.mark.parametrize(("waiters", "lines", "limit"), [(1, 2_500, 1_000), (10, 1_200, 500)])
+@pytest.mark.parametrize(
+    ("waiters", "lines", "limit", "longest_page"),
+    [(1, 2_500, 1_000, 10_000), (10, 1_200, 500, 10_000), (1, 20, 1_000, 3)],
+)
 async def test_long_logs_are_read_in_portions(
-    scenario: Scenario, saagie: FakeSaagie, waiters: int, lines: int, limit: int
+    scenario: Scenario, saagie: FakeSaagie, waiters: int, lines: int, limit: int, longest_page: int
 ) -> None:
+    """Pages shorter than requested lose no line."""
+    saagie.longest_page = longest_page
     saagie.get_instance = ends_at(30)
-    saagie.get_log = lambda *_: numbered(lines)
+    saagie.get_log = lambda _, at: numbered(lines if at >= 30 or lines > 20 else 10)
     waiting = scenario.wait_many(1, waiters, stream_logs=True)
     assert await all_end(waiting)
     assert {poll.variables["limit"] for poll in saagie.log_polls if len(poll.ids) == waiters} == {limit}
     for one in waiting:
         assert one.log.lines == [f"[job] {n}" for n in range(lines)]
-
-
-async def test_pages_shorter_than_requested_lose_no_line(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.longest_page = 3
-    saagie.get_instance = ends_at(30)
-    saagie.get_log = lambda _, at: numbered(10 if at < 30 else 20)
-    one = scenario.wait(1, stream_logs=True)
-    assert await all_end([one])
-    assert one.log.lines == [f"[job] {n}" for n in range(20)]
 
 
 async def test_log_without_a_count_is_read_while_pages_are_full(scenario: Scenario, saagie: FakeSaagie) -> None:
@@ -92,32 +88,29 @@ async def test_log_without_a_count_is_read_while_pages_are_full(scenario: Scenar
 
 async def test_odd_content_is_shown_and_not_read_again(scenario: Scenario, saagie: FakeSaagie) -> None:
     """Lines beside an error are shown without it. Lines that can't be read count, since the offset is their number."""
-    contents: dict[str, list[Any]] = {
-        instance(1): [{"value": "first", "stream": "STDOUT"}, {"value": "last", "stream": "STDOUT"}],
-        instance(2): ["junk", None, {"value": "a line", "stream": "STDERR"}],
-    }
+    line = {"value": "a line", "stream": "STDERR"}
+    contents: dict[str, list[Any]] = {instance(1): [line, line], instance(2): ["junk", None, line]}
 
     def respond(request: Request) -> web.Response:
         data, errors = {}, []
         for n, id_ in enumerate(request.ids):
-            data[f"l{n}"] = {"content": contents[id_][: 1 if request.at < 30 else 3][request.variables[f"s{n}"] :]}
-            errors.append({"message": "out of order", "path": [f"l{n}", "count"]} if data[f"l{n}"]["content"] else None)
-        return web.json_response({"data": data, "errors": [error for error in errors if error]})
+            content = contents[id_][: 1 if request.at < 30 else 3][request.variables[f"s{n}"] :]
+            data[f"l{n}"] = {"content": content}
+            errors += [{"message": "out of order", "path": [f"l{n}", "count"]}] if content else []
+        return web.json_response({"data": data, "errors": errors})
 
     saagie.get_instance = ends_at(60)
     saagie.intercept = only_logs(respond)
     waiting = scenario.wait_many(1, 2, stream_logs=True)
     assert await all_end(waiting)
-    assert waiting[0].log.lines == ["[job] first", "[job] last"]
-    assert waiting[1].log.lines == ["[job] ", "[job] ", "[job stderr] a line"]
+    shown = "[job stderr] a line"
+    assert [one.log.lines for one in waiting] == [[shown, shown], ["[job] ", "[job] ", shown]]
 
 
 async def test_waiter_that_leaves_before_its_log_is_read(scenario: Scenario, saagie: FakeSaagie) -> None:
-
     def get_instance(id_: str, at: float) -> dict[str, Any]:
         if id_ == instance(1):
-            loop = asyncio.get_running_loop()
-            loop.call_later(0.02, leaves.task.cancel)  # logs are gathered for 0.05 s
+            asyncio.get_running_loop().call_later(0.02, leaves.task.cancel)  # logs are gathered for 0.05 s
         return row("RUNNING" if at < 30 else "SUCCEEDED", age=HOUR)
 
     saagie.get_instance = get_instance
@@ -147,32 +140,27 @@ async def test_retry_after_is_respected(
     await cancel_all(waiting)
 
 
-async def test_unusable_answers_end_no_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:
-    answers: list[Any] = [
-        {"data": None, "errors": [{"message": "no logs"}]},
-        {"data": {"l0": "junk", "l1": 7}},
-        {"data": {"l0": {"count": "many", "content": "junk"}, "l1": {"count": None, "content": None}}},
-        {"data": ["junk"]},
-    ]
-    saagie.intercept = only_logs(lambda _: web.json_response(answers.pop()) if answers else None)
-    saagie.get_instance = ends_at(100)
-    saagie.get_log = lambda *_: LINE
-    waiting = scenario.wait_many(1, 2, stream_logs=True)
-    assert await all_end(waiting)
-    assert [one.log.lines for one in waiting] == [["[job] line"]] * 2
-    assert answers == []
+UNUSABLE: list[Any] = [
+    {"data": {"l0": {"count": 7, "content": []}}},
+    {"data": None, "errors": [{"message": "no logs"}]},
+    {"data": {"l0": "junk"}},
+    {"data": {"l0": {"count": "many", "content": "junk"}}},
+    {"data": {"l0": {"count": None, "content": None}}},
+    {"data": ["junk"]},
+]
 
 
-@pytest.mark.parametrize(("failure", "waiters"), [(503, 10), (400, 1), ("missing lines", 1)])
+@pytest.mark.parametrize(("failures", "waiters"), [([503], 10), ([400], 1), (UNUSABLE, 1)])
 async def test_failing_logs_are_read_once_a_poll(
-    scenario: Scenario, saagie: FakeSaagie, failure: int | str, waiters: int
+    scenario: Scenario, saagie: FakeSaagie, failures: list[Any], waiters: int
 ) -> None:
+    bodies = itertools.cycle(failures)
+
     def respond(request: Request) -> web.Response | None:
         if request.at >= 150:
             return None
-        if isinstance(failure, int):
-            return web.Response(status=failure)
-        return web.json_response({"data": {"l0": {"count": 7, "content": []}}})
+        failure = next(bodies)
+        return web.Response(status=failure) if isinstance(failure, int) else web.json_response(failure)
 
     saagie.get_instance = ends_at(200)
     saagie.intercept = only_logs(respond)
@@ -180,20 +168,18 @@ async def test_failing_logs_are_read_once_a_poll(
     waiting = scenario.wait_many(1, waiters, stream_logs=True)
     assert await all_end(waiting)
     assert {len(poll.ids) for poll in saagie.log_polls} == {waiters}
-    assert len(saagie.log_polls) <= len(saagie.polls)
+    assert len(failures) < len(saagie.log_polls) <= len(saagie.polls)
     assert all(one.log.lines == ["[job] line"] for one in waiting)
 
 
-@pytest.mark.parametrize(
-    "refuse",
-    [*(partial(web.Response, status=status) for status in (400, 413, 414, 422)), partial(refusal, "too complex")],
-    ids=["400", "413", "414", "422", "document"],
-)
-async def test_refused_batch_is_made_smaller(
-    scenario: Scenario, saagie: FakeSaagie, refuse: Callable[[], web.Response]
-) -> None:
+@pytest.mark.parametrize("status", [400, 413, 414, 422, 200])
+async def test_refused_batch_is_made_smaller(scenario: Scenario, saagie: FakeSaagie, status: int) -> None:
+    def respond(request: Request) -> web.Response | None:
+        refused = refusal("too complex") if status == 200 else web.Response(status=status)
+        return refused if len(request.ids) > 3 else None
+
     saagie.get_instance = ends_at(60)
-    saagie.intercept = only_logs(lambda request: refuse() if len(request.ids) > 3 else None)
+    saagie.intercept = only_logs(respond)
     saagie.get_log = lambda _, at: LINE if at < 60 else [*LINE, ("STDERR", "last")]
     waiting = scenario.wait_many(1, 10, stream_logs=True)
     await asyncio.sleep(25)
@@ -221,15 +207,6 @@ async def test_log_with_an_error_is_logged_once_and_delays_no_end(scenario: Scen
     assert "out of order" in error
     assert "could not be read in time" in at_the_end
     assert (line, healthy.log.lines) == ("[job] line", ["[job] line"])
-
-
-async def test_broken_logger_affects_its_waiter_only(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.get_instance = ends_at(100)
-    saagie.get_log = lambda _, at: LINE * int(at)
-    saagie.intercept = fails(503, 30, 60)
-    broken, healthy = scenario.wait(1, stream_logs=True, log=BrokenLogger()), scenario.wait(2, stream_logs=True)
-    assert await all_end([broken, healthy])
-    assert healthy.log.lines.count("[job] line") == healthy.waiter.lines_seen > 90
 
 
 # The last lines
@@ -261,7 +238,6 @@ async def test_deadline_shows_the_last_lines(scenario: Scenario, saagie: FakeSaa
 
 @pytest.mark.parametrize("why", ["away", "refused", "gone"])
 async def test_last_lines_are_skipped_if_status_is_unreadable(scenario: Scenario, saagie: FakeSaagie, why: str) -> None:
-    saagie.get_instance = lambda _, at: row("RUNNING", age=HOUR) if why != "gone" or at < 20 else None
     saagie.get_log = lambda *_: LINE
     one = scenario.wait(1, stream_logs=True, deadline=100 if why == "away" else None)
     await asyncio.sleep(20)
@@ -269,6 +245,8 @@ async def test_last_lines_are_skipped_if_status_is_unreadable(scenario: Scenario
         saagie.intercept = fails(503)
     elif why == "refused":
         saagie.change_password()
+    else:
+        saagie.get_instance = lambda *_: None
     assert not isinstance(await one.verdict(), Ended)
     assert not any("could not be read" in line for line in one.log.lines)
     assert [poll for poll in saagie.log_polls if poll.at > 25] == []

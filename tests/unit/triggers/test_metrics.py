@@ -10,7 +10,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -23,27 +22,27 @@ from airflow.sdk.execution_time import task_runner
 
 from airflow_provider_saagie.airflow_compat import triggerer_stats
 from airflow_provider_saagie.triggers.metrics import EVERY, Meter
-from tests.support.fake_saagie import FakeSaagie, Request, ends_at, fails, row
+from tests.support.fake_saagie import FakeSaagie, Request, ends_at, row
 from tests.support.watcher_scenario import HOUR, Scenario, all_end, cancel_all
 
 LOGGER = "airflow_provider_saagie.triggers.metrics"
 Lines = Callable[[], list[str]]
 
 
-@dataclass
 class Backend:
     """Receives metrics as one of Airflow's backends."""
 
-    received: list[tuple[str, str, Any, dict[str, Any]]] = field(default_factory=list)
-    broken: bool = False
+    def __init__(self) -> None:
+        self.received: list[tuple[str, str, Any, dict[str, Any]]] = []
+        self.broken = False
 
-    def incr(self, stat: str, count: int = 1, rate: float = 1, *, tags: Any = None) -> None:
+    def incr(self, stat: str, count: int, *_: Any, tags: Any = None) -> None:
         self._receive("incr", stat, count, tags)
 
-    def gauge(self, stat: str, value: float, rate: float = 1, delta: bool = False, *, tags: Any = None) -> None:
+    def gauge(self, stat: str, value: float, *_: Any, tags: Any = None, **_more: Any) -> None:
         self._receive("gauge", stat, value, tags)
 
-    def timing(self, stat: str, dt: Any, *, tags: Any = None) -> None:
+    def timing(self, stat: str, dt: timedelta, tags: Any = None) -> None:
         self._receive("timing", stat, dt, tags)
 
     def _receive(self, kind: str, stat: str, value: Any, tags: Any) -> None:
@@ -56,20 +55,15 @@ class Backend:
 
 
 @pytest.fixture
-def triggerer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def backend(monkeypatch: pytest.MonkeyPatch) -> Iterator[Backend]:
     """Make this process look like a triggerer's, and restore its stats."""
     import airflow.jobs.triggerer_job_runner  # noqa: F401 - a triggerer has it loaded
 
     monkeypatch.setattr(task_runner, "SUPERVISOR_COMMS", object(), raising=False)
-    yield
-    stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
-
-
-@pytest.fixture
-def backend(triggerer: None) -> Backend:
     receiving = Backend()
     stats.initialize(factory=lambda: receiving, export_legacy_names=True)  # type: ignore[arg-type,return-value]
-    return receiving
+    yield receiving
+    stats.initialize(factory=NoStatsLogger, export_legacy_names=True)
 
 
 @pytest.fixture
@@ -146,7 +140,7 @@ def test_meter_survives_failures(backend: Backend, lines: Lines, monkeypatch: py
     assert len(lines()) == count  # it is not due again
 
 
-def test_meter_sends_tagged_metrics_to_statsd(triggerer: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_meter_sends_tagged_metrics_to_statsd(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("statsd", reason="Airflow's statsd backend needs the package statsd")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.bind(("127.0.0.1", 0))
@@ -163,7 +157,7 @@ def test_meter_sends_tagged_metrics_to_statsd(triggerer: None, monkeypatch: pyte
         received: list[str] = []
         while len(received) < 6:  # Airflow may send its own
             received += [text for text in [server.recv(1000).decode()] if "saagie" in text]
-    statsd_logger.statsd.close()  # type: ignore[attr-defined]
+    statsd_logger.statsd.close()
     tags = f",conn_id=saagie_default,hostname={socket.gethostname()}"
     assert sorted(received) == [
         f"airflow.saagie.watcher.{name}{tags}:{value}"
@@ -175,31 +169,51 @@ def test_meter_sends_tagged_metrics_to_statsd(triggerer: None, monkeypatch: pyte
 
 
 async def test_watcher_reports_its_work_once_a_minute(
-    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines
+    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """In no task's log, which Airflow selects by the context, and by a thread, since the log may block."""
+    owner: ContextVar[str] = ContextVar("owner", default="nobody")
+    writers: set[tuple[str, bool]] = set()
+    unusable = [web.json_response({"data": None}), web.json_response({"data": ["junk"]})]
+
+    def keep(_: object) -> bool:
+        writers.add((owner.get(), threading.current_thread() is threading.main_thread()))
+        return True
+
+    def fails(request: Request) -> bool:
+        return 95 <= request.at < 105 or (request.operation == "watchLogs" and request.at < 35)
+
+    def intercept(request: Request) -> web.Response | None:
+        if not fails(request):
+            return None
+        return unusable.pop() if unusable else web.Response(status=503)
+
+    monkeypatch.setattr(logging.getLogger(LOGGER), "filters", [keep])
+    owner.set("the first task")
     saagie.get_instance = ends_at(200)
-    saagie.intercept = fails(503, 95, 105)
-    assert await all_end(scenario.wait_many(1, 150))
+    saagie.get_log = lambda *_: [("STDOUT", "line")]
+    saagie.intercept = intercept
+    assert await all_end([scenario.wait(n, stream_logs=n == 1) for n in range(1, 151)])
     await asyncio.sleep(0.1)
-    errors = [0, sum(backend.values("errors")), 0]
+    failed = [request.at for request in saagie.requests if fails(request)]
+    errors = [len([at for at in failed if at < 60]), len([at for at in failed if at > 60]), 0]
     for line, count in zip(lines(), errors, strict=True):
         assert re.search(f"Saagie watcher of {scenario.conn_id}, 6. s: watched 150, .* errors {count}", line)
-        assert ("HTTP 503" in line) == (count > 0)
-    assert errors[1] == len([poll for poll in saagie.polls if 95 <= poll.at < 105])
-    assert sum(backend.values("requests")) == len(saagie.polls)
+    assert ["HTTP 503" in line for line in lines()] == [False, True, False]  # an error of a log is only counted
+    assert sum(errors) == sum(backend.values("errors")) > 4
+    assert sum(backend.values("requests")) == len(saagie.requests)
     assert sum(backend.values("asked")) == sum(len(poll.ids) for poll in saagie.polls)
     assert sum(backend.values("ended")) == 150
     *watched, last = backend.values("watched")
     assert ({*watched}, last) == ({150}, 0)
     assert max(backend.values("lag")) < timedelta(seconds=20)
     assert {tags["conn_id"] for *_, tags in backend.received} == {scenario.conn_id}
+    assert writers == {("nobody", False)}
 
 
 @pytest.mark.parametrize("scenario", [5.0], indirect=True)
-async def test_line_comes_if_no_poll_is_due(
-    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines
-) -> None:
-    saagie.get_instance = lambda *_: row("RUNNING", age=3 * HOUR)
+async def test_line_comes_if_no_poll_is_due(scenario: Scenario, backend: Backend, lines: Lines) -> None:
+    scenario.saagie.get_instance = lambda *_: row("RUNNING", age=3 * HOUR)
     one = scenario.wait(1, poll_interval=600)  # one poll at the start, the next one after ten minutes
     await asyncio.sleep(5 * EVERY + 5)
     assert len(lines()) == 5
@@ -216,61 +230,19 @@ async def test_lag_is_the_delay_of_the_last_poll(scenario: Scenario, saagie: Fak
     await cancel_all(waiting)
 
 
-async def test_line_is_in_no_tasks_log(
-    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Airflow selects the log by the context. A thread writes the line, since the log may block."""
-    owner: ContextVar[str] = ContextVar("owner", default="nobody")
-    records: list[tuple[str, int]] = []
-
-    def keep(_: object) -> bool:
-        records.append((owner.get(), threading.get_ident()))
-        return True
-
-    monkeypatch.setattr(logging.getLogger(LOGGER), "filters", [keep])
-    owner.set("the first task")
-    saagie.get_instance = ends_at(100)
-    assert await all_end([scenario.wait(1)])
-    ((context, thread),) = records
-    assert (context, thread != threading.get_ident()) == ("nobody", True)
-
-
-async def test_log_requests_and_their_errors_are_counted(
-    scenario: Scenario, saagie: FakeSaagie, backend: Backend
-) -> None:
-    saagie.get_instance = ends_at(100)
-    saagie.get_log = lambda *_: [("STDOUT", "line")]
-    unusable = [web.json_response({"data": None}), web.json_response({"data": ["junk"]})]
-
-    def intercept(request: Request) -> web.Response | None:
-        if request.operation != "watchLogs" or request.at >= 35:
-            return None
-        return unusable.pop() if unusable else web.Response(status=503)
-
-    saagie.intercept = intercept
-    assert await all_end([scenario.wait(1, stream_logs=True)])
-    await asyncio.sleep(0.1)
-    assert sum(backend.values("requests")) == len(saagie.requests) > len(saagie.polls)
-    assert sum(backend.values("asked")) == len(saagie.polls)
-    assert sum(backend.values("errors")) == len([poll for poll in saagie.log_polls if poll.at < 35]) > 2
-
-
-async def test_consecutive_watchers_share_a_meter(
-    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines
-) -> None:
-    saagie.get_instance = ends_at(0)
+async def test_consecutive_watchers_share_a_meter(scenario: Scenario, backend: Backend, lines: Lines) -> None:
+    scenario.saagie.get_instance = ends_at(0)
     for number in range(1, 9):
         assert await all_end([scenario.wait(number)])
         await asyncio.sleep(25)
-    assert 2 <= len(lines()) <= saagie.now() / EVERY
+    assert 2 <= len(lines()) <= scenario.saagie.now() / EVERY
     assert sum(backend.values("ended")) == 8
 
 
 async def test_worker_reports_nothing(
-    scenario: Scenario, saagie: FakeSaagie, backend: Backend, lines: Lines, monkeypatch: pytest.MonkeyPatch
+    scenario: Scenario, backend: Backend, lines: Lines, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delitem(sys.modules, "airflow.jobs.triggerer_job_runner")
-    saagie.get_instance = ends_at(100)
+    scenario.saagie.get_instance = ends_at(100)
     assert await all_end([scenario.wait(1)])
-    assert triggerer_stats() is None
-    assert (lines(), backend.received) == ([], [])
+    assert (triggerer_stats(), lines(), backend.received) == (None, [], [])

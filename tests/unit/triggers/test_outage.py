@@ -6,23 +6,20 @@ import asyncio
 import gc
 import itertools
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from airflow_provider_saagie.client import instances
 from airflow_provider_saagie.client.async_session import AsyncSession
+from airflow_provider_saagie.client.settings import Settings
 from airflow_provider_saagie.exceptions import SaagieConnectionError
 from airflow_provider_saagie.hooks import saagie as hooks
 from airflow_provider_saagie.triggers.waiter import Failed, StillOnItsWay
-from tests.support.fake_saagie import PASSWORD, FakeSaagie, ends_at, fails, instance
+from tests.support.fake_saagie import PASSWORD, FakeSaagie, Request, ends_at, fails, instance
 from tests.support.pages import DOCS, blocks_in, section
 from tests.support.watcher_scenario import Scenario, Waiting, all_end, cancel_all
-
-if TYPE_CHECKING:
-    from airflow_provider_saagie.client.settings import Settings
-    from tests.support.fake_saagie import Request
 
 
 async def test_outage_pauses_polling_and_ends_no_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:
@@ -43,8 +40,8 @@ async def test_outage_pauses_polling_and_ends_no_waiter(scenario: Scenario, saag
     assert len(saagie.logins) == 1  # the token is still good
 
 
-@pytest.mark.parametrize(("failures", "lines"), [(1, 0), (2, 2)])
-async def test_single_failure_is_not_logged(scenario: Scenario, saagie: FakeSaagie, failures: int, lines: int) -> None:
+@pytest.mark.parametrize("failures", [1, 2])
+async def test_single_failure_is_not_logged(scenario: Scenario, saagie: FakeSaagie, failures: int) -> None:
     """Neither for those that come in the meantime."""
     saagie.get_instance = ends_at(60)
     waiting = [scenario.wait(1)]
@@ -60,30 +57,22 @@ async def test_single_failure_is_not_logged(scenario: Scenario, saagie: FakeSaag
     saagie.intercept = intercept
     await asyncio.sleep(50)
     assert await all_end(waiting)
-    assert [len(one.log.lines) for one in waiting] == [lines] * (1 + failures)
-
-
-async def test_outage_ends_without_polling_early(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.get_instance = ends_at(1000)
-    saagie.intercept = fails(503, 20, 400)
-    one, two = scenario.wait(1, poll_interval=600), scenario.wait(2, deadline=40)
-    assert await two.verdict() == StillOnItsWay(was_read=False)
-    await asyncio.sleep(2)
-    saagie.requests.clear()
-    assert await all_end([one])
-    assert len(saagie.polls) <= 3
+    assert [len(one.log.lines) for one in waiting] == [0 if failures == 1 else 2] * (1 + failures)
 
 
 async def test_unreachable_host_is_an_outage(scenario: Scenario, saagie: FakeSaagie, unused_tcp_port: int) -> None:
+    """It ends with the edited connection, and nobody is polled early then."""
     url, saagie.url = saagie.url, f"http://127.0.0.1:{unused_tcp_port}"
     scenario.edit_connection()
-    saagie.get_instance = ends_at(0)
-    one = scenario.wait(1)
-    await asyncio.sleep(90)
+    saagie.get_instance = ends_at(400)
+    one = scenario.wait(1, poll_interval=600)
+    assert await scenario.wait(2, deadline=40).verdict() == StillOnItsWay(was_read=False)
+    await asyncio.sleep(50)
     assert len(one.log.lines) == 1
-    saagie.url = url  # the edited connection is used
+    saagie.url = url
     scenario.edit_connection()
     assert await all_end([one])
+    assert len(saagie.polls) <= 3
 
 
 # The connection and its login
@@ -119,15 +108,6 @@ async def test_missing_connection_fails_after_ten_minutes(scenario: Scenario, sa
     began = saagie.now()
     assert await scenario.wait(1).failure("saagie_nowhere") == "auth"
     assert 600 <= saagie.now() - began < 700
-
-
-async def test_lost_token_is_replaced_once(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.get_instance = ends_at(60)
-    waiting = scenario.wait_many(1, 400)
-    await asyncio.sleep(25)
-    saagie.tokens.clear()
-    assert await all_end(waiting)
-    assert (len(saagie.logins), waiting[0].log.lines) == (2, [])
 
 
 async def test_refused_login_fails_waiters_after_ten_minutes(scenario: Scenario, saagie: FakeSaagie) -> None:
@@ -168,37 +148,32 @@ async def test_edited_password_is_used(scenario: Scenario, saagie: FakeSaagie) -
     scenario.edit_connection(password="changed again")
     await asyncio.sleep(65)
     assert one.log.lines[-1].startswith("Saagie answers again")
+    # A right is in the next token only.
+    count = len(saagie.logins)
+    saagie.intercept = lambda _: web.Response(status=403) if len(saagie.logins) == count else None
+    await asyncio.sleep(110)
+    assert "refused" in one.log.lines[-2]
+    assert one.log.lines[-1].startswith("Saagie answers again")
     assert await all_end([one])
     gc.collect()  # warns of whatever was left open, and warnings are errors
 
 
-async def test_permission_in_the_next_token_is_noticed(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.intercept = lambda request: web.Response(status=403) if request.at > 15 and len(saagie.logins) < 2 else None
-    saagie.get_instance = ends_at(30)
-    assert await all_end([scenario.wait(1)])
-    assert saagie.now() < 110
-
-
-@pytest.mark.parametrize("is_refused", [False, True])
-async def test_hundreds_of_stops_and_deadlines_share_a_login(
-    scenario: Scenario, saagie: FakeSaagie, is_refused: bool
-) -> None:
-    """The first ones of a triggerer, which has no token yet."""
-    many = 300
-    if is_refused:
+@pytest.mark.parametrize("refused", [False, True])
+async def test_first_stops_and_deadlines_share_a_login(scenario: Scenario, saagie: FakeSaagie, refused: bool) -> None:
+    """Hundreds of a triggerer that has no token yet."""
+    if refused:
         saagie.change_password()
-    lines = await asyncio.gather(*(scenario.stop(number) for number in range(many)))
-    expected = "The stop failed, so that the instance may go on" if is_refused else "Saagie was asked to stop it."
+    lines = await asyncio.gather(*(scenario.stop(number) for number in range(300)))
+    expected = "The stop failed, so that the instance may go on" if refused else "Saagie was asked to stop it."
     assert all(line.startswith(expected) for (line,) in lines)
     assert len(saagie.logins) == 1
-    assert sorted(saagie.stopped) == ([] if is_refused else [instance(number) for number in range(many)])
+    assert sorted(saagie.stopped) == ([] if refused else [instance(number) for number in range(300)])
     await asyncio.sleep(0.1)
     saagie.requests.clear()
-    waiting = scenario.wait_many(1, many, deadline=0)
-    assert {await one.verdict() for one in waiting} == {StillOnItsWay(was_read=not is_refused)}
+    waiting = scenario.wait_many(1, 300, deadline=0)
+    assert {await one.verdict() for one in waiting} == {StillOnItsWay(was_read=not refused)}
     assert len(saagie.logins) == 2
-    polls = 0 if is_refused else many // 100
-    assert [request.operation for request in saagie.requests] == ["watchInstances"] * polls
+    assert [request.operation for request in saagie.requests] == ["watchInstances"] * (0 if refused else 3)
 
 
 async def test_stops_and_deadlines_share_a_refused_login(scenario: Scenario, saagie: FakeSaagie) -> None:
@@ -219,7 +194,6 @@ async def test_stops_and_deadlines_share_a_refused_login(scenario: Scenario, saa
 
 
 async def test_logs_share_a_refused_login(scenario: Scenario, saagie: FakeSaagie) -> None:
-
     def get_log(_: str, at: float) -> list[tuple[str, str]]:
         if at > 25 and saagie.password != "changed":
             saagie.change_password()

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import weakref
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -21,8 +19,8 @@ from airflow_provider_saagie.triggers.schedule import (
     next_but_not_soon,
     next_tick,
 )
-from airflow_provider_saagie.triggers.waiter import Asked, Waiter
-from tests.support.recording_logger import RecordingLogger
+from airflow_provider_saagie.triggers.waiter import Asked
+from tests.unit.triggers.test_rounds import make_waiter
 
 MANY = 4
 STEPS = st.lists(
@@ -65,20 +63,11 @@ class Model:
         return [who for *_, who in taken], min((due for _, due, _ in taken), default=None)
 
 
-@pytest.fixture(scope="module")
-def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    made = asyncio.new_event_loop()
-    yield made
-    made.close()
-
-
 @settings(max_examples=400, derandomize=True, deadline=None)
 @given(steps=STEPS)
-def test_schedule_equals_a_sorted_list(loop: asyncio.AbstractEventLoop, steps: list[tuple[object, ...]]) -> None:
+def test_schedule_equals_a_sorted_list(steps: list[tuple[object, ...]]) -> None:
     schedule, model, now, taken = Schedule(), Model(), 100.0, list[Asked]()
-    waiters: list[Asked] = [
-        Waiter(instance_id="1", log=RecordingLogger(), verdict=loop.create_future()) for _ in range(MANY)
-    ]
+    waiters: list[Asked] = [make_waiter() for _ in range(MANY)]
     intervals: dict[int, float] = {}
     used: set[tuple[int, float]] = set()  # one put again for a time keeps its place there, which is harmless
     for step in steps:
@@ -129,15 +118,11 @@ GRID = st.floats(FINEST_GRID, 3600)
 
 
 @given(now=st.floats(0, 1e7), seconds=GRID)
-def test_next_tick_is_neither_too_soon_nor_far_off(now: float, seconds: float) -> None:
+def test_ticks_are_neither_too_soon_nor_far_off(now: float, seconds: float) -> None:
     tick = next_tick(now, seconds)
     assert EARLY * 0.99 <= tick - now <= (seconds + EARLY) * 1.01
     assert next_tick(tick, seconds) - tick == pytest.approx(seconds, rel=1e-6)
     assert next_tick(tick - EARLY * 0.9, seconds) == next_tick(tick, seconds)
-
-
-@given(now=st.floats(0, 1e7), seconds=GRID)
-def test_next_but_not_soon_is_half_an_interval_ahead(now: float, seconds: float) -> None:
     assert seconds * 0.499 <= next_but_not_soon(now, seconds) - now <= seconds * 1.001
 
 

@@ -7,19 +7,20 @@ import gc
 import itertools
 import math
 import threading
-import time
 import weakref
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from airflow_provider_saagie.triggers import watcher
-from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
 from airflow_provider_saagie.triggers.waiter import Ended, StillOnItsWay, Waiter
 from tests.support.fake_saagie import (
     FakeSaagie,
     ItemError,
+    Request,
+    Row,
     connection,
     ends_at,
     fails,
@@ -31,20 +32,18 @@ from tests.support.fake_saagie import (
 from tests.support.recording_logger import RecordingLogger
 from tests.support.watcher_scenario import HOUR, Scenario, all_end, cancel_all
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from tests.support.fake_saagie import Request, Row
-
 
 async def test_250_waiters_take_three_requests_a_round(scenario: Scenario, saagie: FakeSaagie) -> None:
+    """And a login at the start, and one after the platform has forgotten the token."""
     saagie.get_instance = ends_at(60)
-    assert await all_end(scenario.wait_many(1, 250))
+    asyncio.get_running_loop().call_later(25, saagie.tokens.clear)
+    waiting = scenario.wait_many(1, 250)
+    assert await all_end(waiting)
     rounds: dict[int, list[int]] = {}
     for poll in saagie.polls:
         rounds.setdefault(round(poll.at), []).append(len(poll.ids))
     assert rounds == {at: [100, 100, 50] for at in range(0, 61, 10)}
-    assert len(saagie.logins) == 1
+    assert (len(saagie.logins), waiting[0].log.lines) == (2, [])
     assert len({poll.peer for poll in saagie.polls}) <= 4  # kept connections, one per request at a time
 
 
@@ -104,20 +103,16 @@ async def test_errors_of_all_items_are_waited_out(
     assert {len(one.log.lines) for one in waiting} == {1}
 
 
-@pytest.mark.parametrize("culprits", [{77}, {7, 77}])
-async def test_refused_batch_is_bisected_to_the_culprits(
-    scenario: Scenario, saagie: FakeSaagie, culprits: set[int]
-) -> None:
-    bad = {instance(number) for number in culprits}
+async def test_refused_batch_is_bisected_to_the_culprits(scenario: Scenario, saagie: FakeSaagie) -> None:
+    bad = {instance(7), instance(77)}
     saagie.intercept = lambda request: refusal("Variable has an invalid value") if bad & {*request.ids} else None
     saagie.get_instance = ends_at(120)
-    waiting = {number: scenario.wait(number) for number in range(1, 101)}
-    assert {await waiting.pop(number).failure("invalid value") for number in culprits} == {"api"}
+    waiting = scenario.wait_many(1, 100)
+    assert [await waiting.pop(n).failure("invalid value") for n in (76, 6)] == ["api"] * 2
     assert 60 <= saagie.now() < 90
-    later = {len(poll.ids) for poll in saagie.polls if 1 < poll.at < 55}
-    assert later == {100 - len(culprits), 1}  # each culprit is polled alone from then on
-    assert await all_end(waiting.values())
-    assert waiting[1].log.lines == []
+    assert {len(poll.ids) for poll in saagie.polls if 1 < poll.at < 55} == {98, 1}  # each culprit is polled alone
+    assert await all_end(waiting)
+    assert waiting[0].log.lines == []
 
 
 async def test_refusal_of_the_only_item_lasts_ten_minutes(scenario: Scenario, saagie: FakeSaagie) -> None:
@@ -141,7 +136,6 @@ async def test_refusal_of_every_document_is_an_outage(
 
 
 async def test_batch_size_shrinks_and_recovers(scenario: Scenario, saagie: FakeSaagie) -> None:
-
     def intercept(request: Request) -> web.Response | None:
         return web.Response(status=413) if request.at < 130 and len(request.ids) > 9 else None
 
@@ -156,22 +150,19 @@ async def test_batch_size_shrinks_and_recovers(scenario: Scenario, saagie: FakeS
 
 
 async def test_unusable_responses_end_no_waiter(scenario: Scenario, saagie: FakeSaagie) -> None:
-    def in_charset(charset: str) -> web.Response:
-        headers = {"Content-Type": f"application/json; charset={charset}"}
-        return web.Response(body=b'{"data": {}}x', headers=headers)
-
     async def drops() -> AsyncIterator[bytes]:
         for _ in range(20):
             yield b" "
             await asyncio.sleep(10)
 
-    of_another = web.json_response({"data": {"i0": {**row("SUCCEEDED"), "id": instance(7)}}})
-    unusable = [in_charset(name) for name in ("rot13", "hex", "nonsense", "utf-16")] + [of_another]
+    unusable = [
+        web.Response(body=b'{"data": {}}x', headers={"Content-Type": f"application/json; charset={charset}"})
+        for charset in ("rot13", "hex", "nonsense", "utf-16")
+    ]
+    unusable.append(web.json_response({"data": {"i0": {**row("SUCCEEDED"), "id": instance(7)}}}))  # another instance's
     saagie.intercept = lambda request: unusable.pop() if request.at > 15 and unusable else None
     saagie.get_instance = ends_at(100, "FAILED")
-    verdict = await scenario.wait(1).verdict()
-    assert isinstance(verdict, Ended)
-    assert (verdict.instance.status, unusable) == ("FAILED", [])
+    assert (await scenario.wait(1).status(), unusable) == ("FAILED", [])
     slow = [web.Response(body=drops())]  # is abandoned after twice the time limit of a request
     saagie.intercept = lambda _: slow.pop() if slow else None
     began = saagie.now()
@@ -210,32 +201,19 @@ async def test_outage_resets_doubts(scenario: Scenario, saagie: FakeSaagie, doub
     assert len(odd) == 2
 
 
-async def test_tiny_poll_interval_is_kept(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.latency = 0.005
-    for interval in (0.05, 0.1, 0.2, 0.3):
-        waiting = scenario.wait(1, poll_interval=interval)
-        await asyncio.sleep(2)
-        saagie.requests.clear()
-        await asyncio.sleep(4)
-        assert 4 / interval * 0.6 <= len(saagie.polls) <= 4 / interval * 1.1, interval
-        await waiting.leave()
-
-
 # Deadlines
 
 
 async def test_deadline_polls_once_more(scenario: Scenario, saagie: FakeSaagie) -> None:
+    """Deadlines at about the same time share the poll."""
     saagie.get_instance = lambda id_, at: row("SUCCEEDED" if id_ == instance(1) and at > 2 else "RUNNING", age=HOUR)
     ends = scenario.wait(1, deadline=4, poll_interval=600)
+    others = [scenario.wait(n, deadline=33 + n / 1000, poll_interval=600) for n in range(3, 93)]
     assert await scenario.wait(2, deadline=-60).verdict() == StillOnItsWay(was_read=True)
     assert saagie.now() < 0.5
     assert await all_end([ends])
     assert saagie.now() < 4.5
-
-
-async def test_deadlines_at_about_the_same_time_share_a_poll(scenario: Scenario, saagie: FakeSaagie) -> None:
-    waiting = [scenario.wait(n, deadline=33 + n / 1000, poll_interval=600) for n in range(1, 91)]
-    assert {await one.verdict() for one in waiting} == {StillOnItsWay(was_read=True)}
+    assert {await one.verdict() for one in others} == {StillOnItsWay(was_read=True)}
     assert len([poll for poll in saagie.polls if poll.at > 30]) <= 5
 
 
@@ -247,31 +225,9 @@ async def test_deadline_in_a_pause_polls_and_ends_the_outage(scenario: Scenario,
     await asyncio.sleep(25)
     assert ["away" in line for line in late.log.lines] == [True]  # so long a pause is logged at once
     assert await late.verdict() == StillOnItsWay(was_read=True)
-    first = next(poll for poll in saagie.polls if poll.at > 25)
-    assert first.ids == [instance(1)]
-    assert 60 <= first.at < 61
-    assert await all_end(others)  # the poll has shown that Saagie is back
+    assert next(poll.ids for poll in saagie.polls if poll.at > 25) == [instance(1)]
+    assert await all_end(others)
     assert saagie.now() < 105
-
-
-async def test_retry_after_is_respected(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.intercept = fails(429, until=5, retry_after=200)
-    saagie.get_instance = ends_at(0)
-    assert await all_end([scenario.wait(1)])
-    first, second = saagie.polls
-    assert 200 <= second.at - first.at < 202
-
-
-async def test_event_ignores_differing_clocks(scenario: Scenario, saagie: FakeSaagie) -> None:
-    class Trigger(SaagieJobInstanceTrigger):
-        log = RecordingLogger()  # type: ignore[assignment]
-        task_instance = object()  # type: ignore[assignment]
-
-    saagie.get_instance = ends_at(0)
-    for ahead in (600.0, -600.0):
-        trigger = Trigger(saagie_conn_id=scenario.conn_id, instance_id=instance(1), deferred_at=time.time() + ahead)
-        assert [event.payload["status"] async for event in trigger.run()] == ["success"]
-    assert saagie.now() < 10
 
 
 # Waiters come and go
@@ -307,25 +263,17 @@ async def test_waiter_that_comes_as_the_last_leaves_is_served(scenario: Scenario
         assert await all_end([scenario.wait(2)]), turns
 
 
-async def test_instance_with_several_waiters(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.get_instance = ends_at(60)
+async def test_waiter_that_left_is_freed(scenario: Scenario, saagie: FakeSaagie) -> None:
+    """Long before its deadline, while others wait for the same instance."""
+    saagie.get_instance = lambda id_, at: row("SUCCEEDED" if id_ == instance(2) and at > 60 else "RUNNING", age=HOUR)
     saagie.get_log = lambda _, at: [("STDOUT", f"line {n}") for n in range(int(at) // 10)]
-    one, two, leaves = (scenario.wait(1, stream_logs=True) for _ in range(3))
+    stays, ends, same, leaves = (scenario.wait(n, deadline=HOUR, stream_logs=True) for n in (1, 2, 2, 2))
     await asyncio.sleep(30)
     await leaves.leave()
-    assert await all_end([one, two])
-    assert one.log.lines == two.log.lines != []
-
-
-async def test_waiter_that_left_is_freed(scenario: Scenario, saagie: FakeSaagie) -> None:
-    """Long before its deadline."""
-    saagie.get_instance = lambda id_, at: row("SUCCEEDED" if id_ == instance(2) and at > 20 else "RUNNING", age=HOUR)
-    saagie.get_log = lambda *_: [("STDOUT", "line")]
-    stays, ends, leaves = (scenario.wait(n, deadline=HOUR, stream_logs=True) for n in (1, 2, 3))
+    assert await all_end([ends, same])
+    assert ends.log.lines == same.log.lines != []
     ended, left = weakref.ref(ends.log), weakref.ref(leaves.log)
-    await ends.verdict()
-    await leaves.leave()
-    del ends, leaves
+    del ends, same, leaves
     await asyncio.sleep(20)  # a round in which they may still take part
     gc.collect()
     assert ended() is left() is None
@@ -346,38 +294,29 @@ async def test_bug_in_the_watcher_reaches_its_waiters_only(scenario: Scenario, s
             await waiting.verdict()
     assert not ended.task.done()
     stays = scenario.wait(1)
-    assert await all_end([scenario.wait(3)])
-    assert await all_end([ended])
+    assert await all_end([scenario.wait(3), ended])
     assert await all_end([scenario.wait(4)])
-    await stays.leave()
     assert (len(saagie.logins), errors) == (2, [])
-
-
-async def test_cancelled_watcher_cancels_its_waiters(scenario: Scenario, saagie: FakeSaagie) -> None:
-    one = scenario.wait(1)
-    await asyncio.sleep(5)
+    # A loop that is shut down cancels all tasks.
     (task,) = [task for task in asyncio.all_tasks() if task.get_name() == f"saagie watcher {scenario.conn_id}"]
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await one.verdict()
-    saagie.get_instance = ends_at(0)
-    assert await all_end([scenario.wait(1)])
+        await stays.verdict()
+    assert await all_end([scenario.wait(5)])
 
 
 def test_each_loop_has_a_watcher(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def wait(conn_id: str, number: int) -> bool:
+        waiter = Waiter(instance_id=instance(number), log=RecordingLogger(), poll_interval=0.1)
+        return isinstance(await watcher.wait(conn_id, waiter), Ended)
+
     async def main() -> None:
-        async with fake_saagie() as saagie:
+        saagie = FakeSaagie()
+        async with fake_saagie(saagie):
             saagie.get_instance = lambda *_: row("SUCCEEDED" if len(saagie.logins) == 2 else "RUNNING", age=HOUR)
             conn_id = connection(saagie.url, monkeypatch)
-
-            async def wait(number: int) -> str:
-                waiter = Waiter(instance_id=instance(number), log=RecordingLogger(), poll_interval=0.1)
-                verdict = await watcher.wait(conn_id, waiter)
-                return type(verdict).__name__
-
-            verdicts = await asyncio.gather(*(asyncio.to_thread(asyncio.run, wait(n)) for n in (1, 2)))
-            assert verdicts == ["Ended", "Ended"]
-            assert len(saagie.logins) == 2
+            ends = await asyncio.gather(*(asyncio.to_thread(asyncio.run, wait(conn_id, n)) for n in (1, 2)))
+            assert (ends, len(saagie.logins)) == ([True, True], 2)
 
     asyncio.run(main(), debug=True)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("asyncio_")]

@@ -5,18 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
+from airflow_provider_saagie.emulator.testing import Emulator, LocalInstance
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from airflow_provider_saagie.emulator.testing import Emulator, LocalInstance
 
 Instances = Callable[[str], list["LocalInstance"]]
 Statuses = Callable[[str], list[str]]

@@ -6,22 +6,20 @@ import re
 import time
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowTaskTimeout, TaskDeferralError, TaskDeferred
 
+from airflow_provider_saagie.emulator.testing import Emulator
 from airflow_provider_saagie.exceptions import SaagieJobFailed, SaagieWaitTimeout
 from airflow_provider_saagie.operators.deadlines import BACKSTOP
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
+from tests.integration.airflow.operators.conftest import Alarm, Statuses
 from tests.support.executed_tasks import TaskRun, run_task
+from tests.support.held_jobs import Hold
 from tests.support.scripted_jobs import job_that_ends
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from airflow_provider_saagie.emulator.testing import Emulator
-    from tests.integration.airflow.operators.conftest import Alarm, Statuses
-    from tests.support.held_jobs import Hold
 
 HOUR = 3600.0  # the limit of each task; its try began an hour ago, or just now
 MakeJob = Callable[..., str]

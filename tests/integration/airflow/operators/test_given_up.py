@@ -7,21 +7,18 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_provider_saagie import airflow_compat
+from airflow_provider_saagie.emulator.testing import Emulator
 from airflow_provider_saagie.operators import pulse
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
+from tests.integration.airflow.operators.conftest import Statuses
 from tests.support.api_server import BOTH, HEALTH, Airflow, serving
 from tests.support.executed_tasks import run_task
+from tests.support.held_jobs import Hold
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from airflow_provider_saagie.emulator.testing import Emulator
-    from tests.integration.airflow.operators.conftest import Statuses
-    from tests.support.held_jobs import Hold
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux counts context switches")

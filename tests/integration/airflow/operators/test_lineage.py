@@ -8,16 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
+from airflow_provider_saagie.client.saagie import SaagieClient
+from airflow_provider_saagie.emulator.testing import Emulator
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
-
-if TYPE_CHECKING:
-    from airflow_provider_saagie.client.saagie import SaagieClient
-    from airflow_provider_saagie.emulator.testing import Emulator
-    from tests.support.dag_runs import RunTasks
+from tests.support.dag_runs import RunTasks
 
 pytest.importorskip("airflow.providers.openlineage", reason="the OpenLineage provider (extra `openlineage`) is missing")
 

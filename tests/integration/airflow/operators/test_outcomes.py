@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from airflow.sdk.exceptions import AirflowFailException
@@ -14,16 +14,14 @@ from airflow.sdk.exceptions import AirflowFailException
 from airflow_provider_saagie import exceptions
 from airflow_provider_saagie.client import submit
 from airflow_provider_saagie.client.status import OUTCOMES, Meaning
+from airflow_provider_saagie.emulator.testing import Emulator
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
 from airflow_provider_saagie.triggers import saagie as triggers
+from tests.integration.airflow.operators.conftest import Statuses
+from tests.support.dag_runs import RunTasks, TaskResult
 from tests.support.executed_tasks import run_task
+from tests.support.held_jobs import Hold
 from tests.support.scripted_jobs import FIRST_LINE, LAST_LINE, job_that_ends
-
-if TYPE_CHECKING:
-    from airflow_provider_saagie.emulator.testing import Emulator
-    from tests.integration.airflow.operators.conftest import Statuses
-    from tests.support.dag_runs import RunTasks, TaskResult
-    from tests.support.held_jobs import Hold
 
 MakeJob = Callable[..., str]
 RETRIES = 1

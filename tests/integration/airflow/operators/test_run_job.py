@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import TaskDeferred
 
+from airflow_provider_saagie.client.saagie import SaagieClient
+from airflow_provider_saagie.emulator.testing import Emulator
 from airflow_provider_saagie.exceptions import SaagieError
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
+from tests.integration.airflow.operators.conftest import Instances
+from tests.support.dag_runs import RunTasks
 from tests.support.executed_tasks import TaskRun, run_task
+from tests.support.held_jobs import Hold
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from airflow_provider_saagie.client.saagie import SaagieClient
-    from airflow_provider_saagie.emulator.testing import Emulator
-    from tests.integration.airflow.operators.conftest import Instances
-    from tests.support.dag_runs import RunTasks
-    from tests.support.held_jobs import Hold
 
 QUICK = "print('hello from the job')"
 FAILS = "import sys\nprint('what went wrong', file=sys.stderr)\nsys.exit(3)"

@@ -136,13 +136,11 @@ def test_unfinished_instance_defers_or_reschedules(start: Any, emulator: Emulato
 
 def test_newer_than_run_ignores_older_instance(start: Any) -> None:
     named = {"job_name": "watched", "project_name": "Demo"}
-    older, latest = start("FAILED"), start("SUCCEEDED")
+    _, latest = start("FAILED"), start("SUCCEEDED")
     assert sensor(**named).execute().result == latest
     run = sensor(**named, newer_than_run=True)
     assert run.poke().result is False
-    newest = start("SUCCEEDED")
-    assert run.poke().result.xcom_value == newest
-    assert older != latest != newest
+    assert start("SUCCEEDED") == run.poke().result.xcom_value != latest
 
 
 def test_timeout_stops_nothing(start: Any, emulator: Emulator) -> None:
@@ -160,19 +158,19 @@ def test_timeout_stops_nothing(start: Any, emulator: Emulator) -> None:
 
 def test_timeout_of_airflow_finds_end(start: Any, client: SaagieClient, emulator: Emulator) -> None:
     """No triggerer has taken the deferral: Airflow resumes the sensor, which polls once more."""
-    for targets in (["KILLED"], ["SUCCEEDED"]):
-        instance_id = start()
-        run = sensor(instance_id=instance_id, deferrable=True, target_statuses=targets).execute()
-        client.jobs.stop(instance_id)
-        wait_until(lambda: emulator.jobs()["watched"].instances[0].status == "KILLED")
-        run.end_deferral()
-        assert run.xcoms["instance_status"] == "KILLED"
-        if targets == ["KILLED"]:
-            assert (run.error, run.result) == (None, instance_id)
-        else:
-            assert ", stopped by airflow, not as SUCCEEDED." in str(run.error)
+    instance_id = start("RUNNING")
+    hit, missed = (
+        sensor(instance_id=instance_id, deferrable=True, target_statuses=targets).execute()
+        for targets in (["KILLED"], ["SUCCEEDED"])
+    )
+    client.jobs.stop(instance_id)
+    wait_until(lambda: emulator.jobs()["watched"].instances[0].status == "KILLED")
+    for run in (hit, missed):
+        assert run.end_deferral().xcoms["instance_status"] == "KILLED"
+    assert (hit.error, hit.result) == (None, instance_id)
+    assert ", stopped by airflow, not as SUCCEEDED." in str(missed.error)
     emulator.set_instance(instance_id, "RUNNING")
-    assert type(run.end_deferral().error) is AirflowSensorTimeout
+    assert type(missed.end_deferral().error) is AirflowSensorTimeout
 
 
 def test_pause_hands_deadline_and_link_to_next_poll(start: Any, emulator: Emulator) -> None:

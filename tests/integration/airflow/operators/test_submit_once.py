@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowTaskTimeout
 
 from airflow_provider_saagie.client import run_once, submit
 from airflow_provider_saagie.client.calls import Pause
+from airflow_provider_saagie.emulator.testing import Emulator
 from airflow_provider_saagie.operators.saagie import SaagieRunJobOperator
 from airflow_provider_saagie.triggers import saagie as triggers
+from tests.integration.airflow.operators.conftest import Alarm, Instances, Statuses
+from tests.support.dag_runs import RunTasks
 from tests.support.executed_tasks import TaskRun
 from tests.support.held_jobs import Hold
 from tests.support.pages import DOCS, blocks
 from tests.support.waiting import wait_until
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from airflow_provider_saagie.emulator.testing import Emulator
-    from tests.integration.airflow.operators.conftest import Alarm, Instances, Statuses
-    from tests.support.dag_runs import RunTasks
 
 QUICK = "print('hello from the job')"
 MakeJob = Callable[..., str]

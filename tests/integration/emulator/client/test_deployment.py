@@ -95,14 +95,6 @@ def test_create_or_upgrade_takes_a_job_in_another_case(run: Run, project_id: str
     assert run(definitions.get_id("A JOB", "demo")) == created["id"]
 
 
-def test_changes_settings_ignores_equal_settings(run: Run, project_id: str, change: Change) -> None:
-    given = change(resources={"memory": {"limit": 1}}, emails=["a@acme.io"], description="d")
-    settings = run(deployment.read_settings_of(create(run, project_id, given)))
-    assert not deployment.changes_settings(given, settings)
-    for other in ({"description": "e"}, {"command_line": "x"}, {"emails": []}, {"resources": {"memory": {"limit": 2}}}):
-        assert deployment.changes_settings(JobChange(**{**vars(given), **other}), settings), other
-
-
 def test_create_lists_what_the_catalogue_has(run: Run, emulator: Emulator, project_id: str, change: Change) -> None:
     for wrong, listed in (
         ({"technology": "cobol"}, "'Python'"),

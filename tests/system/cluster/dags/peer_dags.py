@@ -10,14 +10,11 @@ import functools
 import os
 import time
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from airflow.sdk import DAG, BaseOperator, ResumableJobMixin
+from airflow.sdk import DAG, BaseOperator, Context, ResumableJobMixin
 
 from airflow_provider_saagie.hooks.saagie import SaagieHook
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
 
 ON_ITS_WAY = ("AWAITING", "REQUESTED", "QUEUED", "RUNNING", "KILLING")
 COMMON: dict[str, Any] = {"task_id": "run", "retries": 8, "retry_delay": timedelta(seconds=1)}

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow.providers.standard.triggers.temporal import TimeDeltaTrigger
-from airflow.sdk import DAG, BaseOperator
-
-if TYPE_CHECKING:
-    from airflow.sdk import Context
+from airflow.sdk import DAG, BaseOperator, Context
 
 
 class Deferring(BaseOperator):

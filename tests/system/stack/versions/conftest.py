@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
 from scripts import stack as stacks
 from scripts.processes import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
-
-    from scripts.stack import Stack
-    from tests.system.stack.saagie_side import SaagieSide
+from scripts.stack import Stack
+from tests.system.stack.saagie_side import SaagieSide
 
 # Not collected by `make test-long`; `make test-oldest` names the files, which are collected nevertheless.
 collect_ignore_glob = ["test_*.py"]

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import psutil
 import pytest
 
-from tests.system.stack.saagie_side import wait_until
+from tests.support.held_jobs import Hold
+from tests.system.stack.saagie_side import SaagieSide, wait_until
 from tests.system.stack.task_run import SLEEPS, TaskRun
 from tests.system.stack.versions.conftest import AIRFLOW
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.support.held_jobs import Hold
-    from tests.system.stack.saagie_side import SaagieSide
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-from tests.system.stack.saagie_side import wait_until
+from scripts.airflow_api import AirflowApi
+from scripts.stack import Stack
+from tests.system.stack.saagie_side import SaagieSide, wait_until
 from tests.system.stack.test_job_events import payloads, watch
 from tests.system.stack.versions.conftest import AIRFLOW
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from scripts.airflow_api import AirflowApi
-    from scripts.stack import Stack
-    from tests.system.stack.saagie_side import SaagieSide
 
 
 def test_dag_runs_when_watched_job_succeeds(

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.system.stack.saagie_side import wait_until
-from tests.system.stack.task_run import scheduler_knows_of_deferral
+from scripts.airflow_api import AirflowApi
+from scripts.stack import Stack
+from tests.support.held_jobs import Hold
+from tests.system.stack.saagie_side import SaagieSide, wait_until
+from tests.system.stack.task_run import TaskRun, scheduler_knows_of_deferral
 from tests.system.stack.versions.conftest import AIRFLOW
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
-
-    from scripts.airflow_api import AirflowApi
-    from scripts.stack import Stack
-    from tests.support.held_jobs import Hold
-    from tests.system.stack.saagie_side import SaagieSide
-    from tests.system.stack.task_run import TaskRun
 
 pytestmark = pytest.mark.timeout(900)
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import requests
 
 from airflow_provider_saagie.connection_form import EXTRA_FIELDS, PLACEHOLDERS, RELABELLED
+from scripts.airflow_api import AirflowApi
+from scripts.stack import Stack
 from tests.system.stack.test_connection import (
     test_command_line_lists_provider_and_tests_connection as test_command_line_lists_provider_and_tests_connection,
 )
 from tests.system.stack.test_connection import (
     test_connection_test_names_fault_without_password as test_connection_test_names_fault_without_password,
 )
-
-if TYPE_CHECKING:
-    from scripts.airflow_api import AirflowApi
-    from scripts.stack import Stack
 
 
 def test_every_dag_file_is_valid(airflow: AirflowApi) -> None:
