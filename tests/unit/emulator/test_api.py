@@ -147,10 +147,8 @@ def test_missing_objects_are_null_to_queries_and_errors_to_mutations(client: Cli
 
 def test_log_pages_and_counts_are_by_stream(client: Client) -> None:
     instance = client.start("true")
-    for written in (
-        (["STDOUT", "out 1"], ["STDOUT", "out 2"], ["STDERR", "err 1"]),
-        (["STDOUT", "out 3"], ["STDERR", "err 2"]),
-    ):
+    out, err = "STDOUT", "STDERR"
+    for written in [(out, "out 1"), (out, "out 2"), (err, "err 1")], [(out, "out 3"), (err, "err 2")]:
         logs.append_lines(client.database, instance, logs.next_index(client.database, instance), written)
     page = client.data(api.LOGS, id=instance, streams=["STDOUT", "STDERR"], skip=2, limit=2)["filteredLogs"]
     assert page["count"] == 5
