@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -136,24 +136,18 @@ def test_faults_cut_connections_before_or_after_the_work(client: Client) -> None
     assert count(client, job) == 2
 
 
-def test_raw_paths_and_host_names_are_checked(emulator: Emulator, client: Client) -> None:
-    job = client.job("bash {file}", "echo 1")
-    address = urlsplit(emulator.url)
+def test_raw_paths_lead_to_no_other_files(emulator: Emulator, client: Client) -> None:
+    job, address = client.job("bash {file}", "echo 1"), urlsplit(emulator.url)
     base = f"/projects/api/platform/1/project/{client.project()}/job/{job}/version/1/artifact/"
-    own = {"Host": address.netloc, "Authorization": client.http.headers["Authorization"]}
-    for path, headers, status in (
-        (base + "job.sh", own, 200),
-        (base + "../token.key", own, 404),
-        ("/emulator/static/../app.py", own, 404),
-        ("/emulator/stats", {"Host": "evil.example"}, 403),
+    headers = {"Authorization": client.http.headers["Authorization"]}
+    for path, status in (
+        (base + "job.sh", 200),
+        (base + "../token.key", 404),
+        ("/emulator/static/../app.py", 404),
     ):
-        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
-        connection.putrequest("GET", path, skip_host=True)
-        for name, value in headers.items():
-            connection.putheader(name, value)
-        connection.endheaders()
-        assert connection.getresponse().status == status, (path, headers)
-        connection.close()
+        with closing(http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)) as connection:
+            connection.request("GET", path, headers=headers)
+            assert connection.getresponse().status == status, path
 
 
 def test_parts_of_the_emulator_load_only_what_they_need() -> None:

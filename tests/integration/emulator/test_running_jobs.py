@@ -104,6 +104,15 @@ def test_processes_of_a_job_end_with_its_instance(client: Client) -> None:
     assert client.instance(deleted) is None
 
 
+def test_end_of_the_emulator_ends_its_jobs(tmp_path: Path) -> None:
+    with client_of_app(tmp_path) as client:
+        instance = client.start("echo $$; while :; do sleep 300; done")
+        (pid,) = pids(client, instance)
+    wait_until_gone(pid)
+    with client_of_app(tmp_path) as client:
+        assert client.current(instance)[:2] == ("FAILED", "UNEXPECTED_DELETION")
+
+
 def test_job_that_ignores_the_signal_is_killed_later(start_app: Callable[..., Client]) -> None:
     """One of the jobs has closed its output, as `command > file 2>&1` does."""
     client = start_app(limits=Limits(stop_seconds=0.5))

@@ -23,6 +23,7 @@ query job($id: UUID!) {
   }
 }
 """
+GATEWAY = "{ repositories { name } }"
 NAMES = '{ projectByName(name: "Demo") { jobs { name } } }'
 
 
@@ -54,6 +55,35 @@ def test_impossible_job_is_refused_and_not_created(client: Client) -> None:
     error = client.error(api.CREATE_JOB, **client.wish(), file="text")
     assert error["extensions"]["classification"] == validation
     assert client.data(NAMES)["projectByName"]["jobs"] == []
+
+
+def test_project_has_the_settings_it_was_created_with(client: Client) -> None:
+    allowed = [{"jobCategory": "Processing", "technologies": [{"id": api.TECHNOLOGIES["bash"]}]}]
+    groups = [{"name": "g", "role": "ROLE_PROJECT_EDITOR"}]
+    wish = {"name": "P", "description": "d", "technologiesByCategory": allowed, "authorizedGroups": groups}
+    id_ = client.data(api.CREATE_PROJECT, project=wish)["createProject"]["id"]
+    document = """
+    query p($id: UUID!) {
+      project(id: $id) { name description jobsCount technologiesByCategory { jobCategory technologies { id } } }
+      rights(projectId: $id) { name role }
+    }
+    """
+    found = client.data(document, id=id_)
+    rest = [{"jobCategory": category, "technologies": []} for category in ("Extraction", "Smart App")]
+    project = found["project"]
+    assert sorted(project.pop("technologiesByCategory"), key=str) == sorted([*allowed, *rest], key=str)
+    assert project == {"name": "P", "description": "d", "jobsCount": 0}
+    assert found["rights"] == groups
+    unknown = [{"jobCategory": "Processing", "technologies": [{"id": NOBODY}]}]
+    for changes, message in (
+        ({"name": "DEMO"}, "exists already"),
+        ({"technologiesByCategory": [allowed[0] | {"jobCategory": "Cooking"}]}, "no job category"),
+        ({"technologiesByCategory": unknown}, NOBODY),
+    ):
+        error = client.error(api.CREATE_PROJECT, project={"name": "Q", **changes})
+        assert (message in error["message"], error["extensions"]) == (True, {"classification": "ValidationError"}), (
+            error
+        )
 
 
 def test_job_has_the_settings_it_was_created_with(client: Client) -> None:
@@ -117,10 +147,8 @@ def test_missing_objects_are_null_to_queries_and_errors_to_mutations(client: Cli
 
 def test_log_pages_and_counts_are_by_stream(client: Client) -> None:
     instance = client.start("true")
-    for written in (
-        (["STDOUT", "out 1"], ["STDOUT", "out 2"], ["STDERR", "err 1"]),
-        (["STDOUT", "out 3"], ["STDERR", "err 2"]),
-    ):
+    out, err = "STDOUT", "STDERR"
+    for written in [(out, "out 1"), (out, "out 2"), (err, "err 1")], [(out, "out 3"), (err, "err 2")]:
         logs.append_lines(client.database, instance, logs.next_index(client.database, instance), written)
     page = client.data(api.LOGS, id=instance, streams=["STDOUT", "STDERR"], skip=2, limit=2)["filteredLogs"]
     assert page["count"] == 5
@@ -267,8 +295,11 @@ def test_failing_field_leaves_others_of_a_batch_alone(client: Client) -> None:
 
 
 def test_paths_have_an_existing_platform_and_perhaps_more_slashes(client: Client) -> None:
-    for path in ("//projects//api/platform/1/graphql", "//gateway/api/graphql"):
-        assert api.data_of(client.http.post(api.URL + path, json={"query": "{ __typename }"})), path
+    for path, query in (
+        ("//projects//api/platform/1/graphql", "{ projects { id } }"),
+        ("//gateway/api/graphql", GATEWAY),
+    ):
+        assert api.data_of(client.http.post(api.URL + path, json={"query": query})), path
     for client.platform in (0, 8):
         answer = client.send("{ platform { id } }", {})
         assert answer.json() == {"error": f"Platform {client.platform} does not exist", "status": 404}

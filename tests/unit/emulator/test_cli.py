@@ -123,7 +123,7 @@ def test_folder_of_other_things_is_left_alone(folder: Path) -> None:
         assert_refused(run(file), str(folder / "README.md"))
 
 
-def test_database_of_another_version_or_program_is_left_alone(folder: Path) -> None:
+def test_database_that_is_foreign_or_damaged_is_refused(folder: Path) -> None:
     folder.mkdir()
     for script, messages in (
         ("CREATE TABLE jobs (id); PRAGMA user_version = 1", ("another version", "format 1, this one reads", "--data")),
@@ -142,9 +142,7 @@ def test_database_of_another_version_or_program_is_left_alone(folder: Path) -> N
         (folder / "saagie.db").unlink()
     (folder / "saagie.db").mkdir()
     assert_refused_unchanged(folder, "saagie.db")
-
-
-def test_damaged_database_is_refused(folder: Path) -> None:
+    (folder / "saagie.db").rmdir()
     Database(folder).close()
     (folder / "password").write_text("kept")
     content = (folder / "saagie.db").read_bytes()

@@ -1,7 +1,10 @@
 """Test the engine as far as it starts no process: recovery, failing starts, the limit of logs, and schedules."""
 
+from io import BytesIO
+
 import pytest
 
+from airflow_provider_saagie.emulator import artifacts
 from airflow_provider_saagie.emulator.clock import from_iso, to_iso
 from airflow_provider_saagie.emulator.engine import Engine, Limits
 from airflow_provider_saagie.emulator.engine.log_writer import LogWriter
@@ -13,7 +16,9 @@ from airflow_provider_saagie.emulator.store.records import Job
 from tests.support.waiting import wait_until
 
 
-def test_recovery_ends_unfinished_instances_once(database: Database, job: Job) -> None:
+def test_recovery_ends_unfinished_instances_and_deletes_files_of_no_version(database: Database, job: Job) -> None:
+    keys = [artifacts.keep(database.folder, BytesIO(b"x"), limit=10) for _ in range(2)]
+    versions.add_version(database, job.id, versions.NewVersion("me", artifact=keys[0], artifact_name="x"))
     waiting, stopping = (instances.create_instance(database, job.id, "me") for _ in range(2))
     instances.ask_to_stop(database, stopping.id, "me")
     engine = Engine(database, Limits())
@@ -22,6 +27,7 @@ def test_recovery_ends_unfinished_instances_once(database: Database, job: Job) -
     lost = instances.require_instance(database, waiting.id).current
     assert (lost.status, lost.reason) == (Status.FAILED, "UNEXPECTED_DELETION")
     assert instances.require_instance(database, stopping.id).current.status is Status.KILLED
+    assert [file.name for file in (database.folder / "artifacts").iterdir()] == [keys[0]]
 
 
 def test_failing_start_ends_the_instance_with_the_reason(database: Database, job: Job) -> None:

@@ -1,17 +1,12 @@
 """Test the files of jobs: their names, and which of them remain when jobs, versions or projects go."""
 
 import gc
-from pathlib import Path
 
 import httpx
 import pytest
 from starlette.types import ASGIApp, Message
 
 from airflow_provider_saagie.emulator import artifacts
-from airflow_provider_saagie.emulator.engine import Engine, Limits
-from airflow_provider_saagie.emulator.store import versions
-from airflow_provider_saagie.emulator.store.database import Database
-from airflow_provider_saagie.emulator.store.records import Job
 from tests.support.emulator_client import CREATE_JOB, DELETE_JOB, DELETE_PROJECT, Client, graphql_body
 
 MULTIPART = "multipart/form-data; boundary=boundary"
@@ -92,16 +87,3 @@ async def send_and_disconnect(app: ASGIApp, request: httpx.Request, pieces: list
     headers = [(name.lower(), value) for name, value in request.headers.raw]
     scope = {"type": "http", "method": "POST", "path": request.url.path, "query_string": b"", "headers": headers}
     await app({**scope, "http_version": "1.1", "scheme": "http", "root_path": ""}, receive, send)
-
-
-def test_start_deletes_files_without_a_version(database: Database, job: Job, tmp_path: Path) -> None:
-    (tmp_path / "upload").write_bytes(b"x")
-    keys = []
-    for _ in range(2):
-        with (tmp_path / "upload").open("rb") as file:
-            keys.append(artifacts.keep(database.folder, file, limit=10))
-    versions.add_version(database, job.id, versions.NewVersion("me", artifact=keys[0], artifact_name="x"))
-    engine = Engine(database, Limits())
-    engine.recover()
-    engine.close()
-    assert [file.name for file in (database.folder / "artifacts").iterdir()] == [keys[0]]

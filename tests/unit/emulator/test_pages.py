@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import pytest
 
@@ -15,8 +15,7 @@ HOSTILE = "<script>alert('x')</script>\"&"
 PLATFORM = "/projects/platform/1"
 
 
-@dataclass
-class Pages:
+class Pages(NamedTuple):
     """A project, a job with a hostile name and a finished instance, and the paths of their pages."""
 
     client: Client

@@ -169,4 +169,5 @@ FIELDS = {
     ("by alias after runs", "jobByAlias.instances.0.status"): "the reference shows it, the client does not ask for it",
     ("by alias after runs", "jobByAlias.instances.0.version.doesUseGPU"): "the reference shows it, as above",
     ("all of the import", "job.versions.0.sourceUrl"): "the client's import leaves it out",
+    ("all of the bash import", "job.versions.0.dockerInfo"): "the client's import leaves it out",
 }

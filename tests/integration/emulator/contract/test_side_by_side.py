@@ -21,17 +21,15 @@ from airflow_provider_saagie.hooks.saagie import SaagieHook
 from tests.integration.emulator.contract import played_calls
 from tests.integration.emulator.contract.differing_calls import FIELDS, SCRIPT, Difference, Raises
 from tests.integration.emulator.contract.official import need_official_client, played
-from tests.integration.emulator.contract.played_calls import ALIKE, NOBODY, PROJECTS, Step, step
-from tests.support.emulator_client import client_of_process
+from tests.integration.emulator.contract.played_calls import ALIKE, NOBODY, PROJECTS, Step
 
 PLAYER = Path(__file__).with_name("official_player.py")
 OTHER_PLATFORM = 7
-PROJECT_NAMES = ("project", "second", "third", "crosswise")
+PROJECT_NAMES = ("project", "second", "third")
 CONN_ID = "saagie_side_by_side"
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(Z|[+-]\d\d:?\d\d)")
 MISSING = "(missing)"
-LEFT_OUT_BY_OFFICIAL_IMPORT = {"dockerInfo": None, "sourceUrl": None}
 OURS_ALONE = {"generate_description_by_ai"}  # the official client no longer has it
 NOT_SERVED = {"export", "import_from_json"}  # of projects: they need apps, pipelines and environment variables
 OF_PLATFORM_AND_PROJECT = {
@@ -178,56 +176,23 @@ def test_every_method_is_called(sides: tuple[Official, Ours]) -> None:
 def exported(side: Side, folder: str) -> dict[str, Any]:
     """Read all files below a folder: JSON parsed, others as bytes."""
     root = side.folder / folder
-    ids = {side.answers["id"]: "JOB", side.answers["bash"]["data"]["createJob"]["id"]: "BASH"}
+    kinds = {side.answers[kind]["data"]["createJob"]["id"]: kind for kind in ("made", "bash", "spark")}
     found = {}
     for file in sorted(path for path in root.rglob("*") if path.is_file()):
         job_id, *rest = file.relative_to(root).parts
-        name = "/".join([ids.get(job_id, "SPARK"), *rest])
+        name = "/".join([kinds.get(job_id, job_id), *rest])
         found[name] = symbolic(json.loads(file.read_text())) if file.suffix == ".json" else file.read_bytes()
     return found
 
 
-def test_exported_folders_are_equal(sides: tuple[Official, Ours]) -> None:
-    for folder in ("exported", "current", "two"):
+def test_exported_folders_are_equal_and_their_imports_whole(sides: tuple[Official, Ours]) -> None:
+    for folder, names in (("exported", {"made", "bash", "spark"}), ("current", {"made"}), ("two", {"bash"})):
         theirs, ours = (exported(side, folder) for side in sides)
         assert theirs == ours
-        assert {"JOB/job.json", "BASH/job.json"} & ours.keys()
-
-
-def test_each_imports_what_the_other_exports(sides: tuple[Official, Ours]) -> None:
-    for importer, exporter in (sides, sides[::-1]):
-        ids = {"job": exporter.answers["id"]}
-        ids |= {kind: exporter.answers[kind]["data"]["createJob"]["id"] for kind in ("bash", "spark")}
-        folders = {kind: exporter.folder / "exported" / job_id for kind, job_id in ids.items()}
-        steps: list[Step] = []
-        for kind, folder in folders.items():
-            steps += [
-                step(f"import {kind}", "import_from_json", project_id="$crosswise", path_to_folder=str(folder)),
-                step(f"id of {kind}", "get_id", job_name=kind, project_name="$crosswise_name"),
-                step(f"info of {kind}", "get_info", job_id=f"$id of {kind}"),
-            ]
-        answers = importer.play(steps)
-        for kind, folder in folders.items():
-            job = answers[f"info of {kind}"]["job"]
-            left_out = LEFT_OUT_BY_OFFICIAL_IMPORT if isinstance(importer, Official) else {}
-            assert answers[f"import {kind}"] is True
-            assert settings(job) == settings(json.loads((folder / "job.json").read_text())) | left_out, kind
-            package = job["versions"][0]["packageInfo"]
-            assert (package is None) == (kind == "bash")
-            with client_of_process(importer.emulator) as client:
-                assert package is None or client.http.get(package["downloadUrl"]).text == played_calls.SLEEPS
-
-
-def settings(job: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that an import has to keep."""
-    version = next(one for one in job["versions"] if one["isCurrent"])
-    kept = {"technology": job["technology"]["id"], "file": version["packageInfo"] and version["packageInfo"]["name"]}
-    for source, names in (
-        (job, "name description category isScheduled cronScheduling scheduleTimezone resources alerting"),
-        (version, "runtimeVersion commandLine releaseNote extraTechnology dockerInfo sourceUrl"),
-    ):
-        kept |= {name: source[name] for name in names.split()}
-    return kept
+        assert {name.split("/")[0] for name in ours if name.endswith("job.json")} == names
+    theirs, ours = (exported(side, "again") for side in sides)
+    files = [[content for content in found.values() if isinstance(content, bytes)] for found in (theirs, ours)]
+    assert files == [[played_calls.SLEEPS.encode()] * 2] * 2, "what was imported and exported again has its file"
 
 
 def shown(answer: Any, part: str) -> Any:
