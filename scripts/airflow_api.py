@@ -14,7 +14,7 @@ from scripts.processes import StackError
 FINAL_RUN_STATES = frozenset({"success", "failed"})
 DATABASE_ERROR = '"Database error"'
 """What Airflow's answer holds where its database refused: on SQLite, two requests that wait for each other's lock."""
-TRIES = 3
+TRIES = 6
 
 
 class AirflowApi:
@@ -23,10 +23,13 @@ class AirflowApi:
     :param url: the API server's address.
     :param login: the user.
     :param password: the user's password.
+    :param retry_pause: seconds before the first repetition of a request that Airflow's database refused; each further
+        pause is longer by as much.
     """
 
-    def __init__(self, url: str, login: str, password: str) -> None:
+    def __init__(self, url: str, login: str, password: str, *, retry_pause: float = 1.0) -> None:
         self.url = url
+        self._retry_pause = retry_pause
         self._credentials = {"username": login, "password": password}
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy and no netrc between this machine and itself
@@ -44,7 +47,7 @@ class AirflowApi:
         self._session.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
 
     def call(self, method: str, path: str, *, timeout: float = 30, **options: Any) -> Any:
-        """Send a request, at most three times where Airflow's database refuses it: then nothing of it was done.
+        """Send a request. Repeat it when Airflow's database refused it: then nothing of it was done.
 
         :param method: the HTTP method.
         :param path: below `/api/v2/`.
@@ -52,7 +55,8 @@ class AirflowApi:
         :return: the answer's JSON, None where it has none.
         :raises StackError: the answer was an error; its text is shown.
         """
-        for _ in range(TRIES):
+        for number in range(TRIES):
+            time.sleep(number * self._retry_pause)
             answer = self._session.request(method, f"{self.url}/api/v2/{path}", timeout=timeout, **options)
             if answer.status_code != 500 or DATABASE_ERROR not in answer.text:
                 break

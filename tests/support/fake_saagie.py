@@ -54,13 +54,14 @@ def row(status: str, *, age: float = 0.0, reason: Any = None, details: Any = Non
 
     :param age: seconds since it started; from an hour on the start is always the same, so that records can be kept.
     """
+    current = {"status": status, "reason": reason, "details": details, "recordAt": None}
     started = datetime.now(UTC) - timedelta(seconds=age) if age < HOUR else datetime(2020, 1, 1, tzinfo=UTC)
     return {
         "number": 1,
         "jobId": instance(0),
         "startTime": started.isoformat(),
         "endTime": None,
-        "history": {"currentStatus": {"status": status, "reason": reason, "details": details}},
+        "history": {"currentStatus": current},
         "runTrigger": {"author": LOGIN},
         "stopTrigger": None,
         **more,
@@ -104,6 +105,7 @@ class FakeSaagie:
     latency: float = 0.0
     stop_seconds: float = 0.0
     longest_page: int = 1_000_000
+    counts_lines: bool = True
     requests: list[Request] = field(default_factory=list)
     logins: list[float] = field(default_factory=list)
     stopped: list[str] = field(default_factory=list)
@@ -182,7 +184,8 @@ class FakeSaagie:
     def _log(self, n: int, request: Request) -> Row:
         lines, skip = self.get_log(request.ids[n], request.at), request.variables[f"s{n}"]
         page = lines[skip : skip + min(request.variables["limit"], self.longest_page)]
-        return {"count": len(lines), "content": [{"value": text + "\n", "stream": stream} for stream, text in page]}
+        content = [{"value": text + "\n", "stream": stream} for stream, text in page]
+        return {"count": len(lines) if self.counts_lines else None, "content": content}
 
 
 def _batch_response(alias: str, ids: list[str], get_item: Callable[[int], Row]) -> web.Response:

@@ -44,10 +44,7 @@ class CpuTimeLoop(VirtualTimeLoop):
 
 
 def run(
-    main: Coroutine[Any, Any, T],
-    *,
-    debug: bool = True,
-    loop: Callable[[], asyncio.AbstractEventLoop] = VirtualTimeLoop,
+    main: Coroutine[Any, Any, T], *, debug: bool = True, loop: Callable[[], VirtualTimeLoop] = VirtualTimeLoop
 ) -> T:
     """Run to the end, and check that no task is left behind.
 

@@ -17,18 +17,14 @@ from tests.support.virtual_time import VirtualTimeLoop, run
 
 __all__ = ["HOUR", "Scenario", "Waiting", "all_end", "cancel_all"]
 
+Main = Callable[[], Coroutine[Any, Any, None]]
+
 
 class Waiting:
     """A waiter in a task of its own."""
 
     def __init__(
-        self,
-        conn_id: str,
-        number: int,
-        *,
-        deadline: float | None = None,
-        log: RecordingLogger | None = None,
-        **more: Any,
+        self, conn_id: str, number: int, deadline: float | None = None, log: RecordingLogger | None = None, **more: Any
     ) -> None:
         self.log = log or RecordingLogger()
         self.waiter = Waiter(instance_id=instance(number), log=self.log, **more)
@@ -69,13 +65,7 @@ class Scenario:
         self.start = start
         self.saagie = FakeSaagie()
 
-    def run(
-        self,
-        main: Callable[[], Coroutine[Any, Any, None]],
-        *,
-        loop: type[VirtualTimeLoop] = VirtualTimeLoop,
-        debug: bool = False,
-    ) -> None:
+    def run(self, main: Main, *, loop: type[VirtualTimeLoop] = VirtualTimeLoop, debug: bool = False) -> None:
         """Run a scenario. At its end the watcher must be gone, with its tasks and its connections."""
 
         async def run_and_check() -> None:

@@ -36,7 +36,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def api() -> Iterator[AirflowApi]:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        api = AirflowApi(f"http://127.0.0.1:{server.server_port}", "admin", "secret")
+        api = AirflowApi(f"http://127.0.0.1:{server.server_port}", "admin", "secret", retry_pause=0)
         yield api
         api.close()
         server.shutdown()

@@ -4,8 +4,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import count
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,7 +11,7 @@ import pytest
 from airflow_provider_saagie.emulator.testing import Emulator
 from airflow_provider_saagie.triggers.events import InstanceEvent
 from airflow_provider_saagie.triggers.saagie import SaagieJobInstanceTrigger
-from tests.support.clients import client_for
+from tests.support.emulator_client import client_of_process
 from tests.support.held_jobs import Hold
 from tests.support.recording_logger import RecordingLogger
 from tests.support.waiting import wait_until
@@ -30,23 +28,15 @@ class Recorded(SaagieJobInstanceTrigger):
 
 
 @pytest.fixture
-def start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Recorded]]:
+def start(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Recorded]]:
     """A function that runs a job of some Bash, or Python, and returns a trigger that waits for its instance."""
     monkeypatch.setenv("AIRFLOW_CONN_SAAGIE_TEST", emulator.connection())
-    with client_for(emulator) as client:
-        project = client.get_project_id("Demo")
-        names = map(str, count())
+    with client_of_process(emulator) as client:
 
         def start(code: str, technology: str = "bash", **more: Any) -> Recorded:
-            (file := tmp_path / next(names)).write_text(code)
-            run = {
-                "technology": technology,
-                "runtime_version": {"bash": "debian12-bookworm", "python": "3.11"}[technology],
-                "command_line": f"{technology} {{file}}",
-            }
-            job = client.jobs.create(file.name, project, file=str(file), **run)
-            given = {"job_id": job["data"]["createJob"]["id"], "project_id": project, "poll_interval": 0.3, **more}
-            instance_id = client.jobs.run(given["job_id"])["runJob"]["id"]
+            job_id = client.job(f"{technology} {{file}}", code, kind=technology)
+            given = {"job_id": job_id, "project_id": client.project(), "poll_interval": 0.3, **more}
+            instance_id = client.run(job_id)
             trigger = Recorded(saagie_conn_id="saagie_test", instance_id=instance_id, stream_logs=True, **given)
             trigger.log = RecordingLogger()
             return trigger

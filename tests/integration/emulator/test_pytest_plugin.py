@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,30 +15,25 @@ from airflow_provider_saagie.emulator import pytest_plugin, testing
 from tests.support.emulator_client import wait_until_gone
 from tests.support.pages import DOCS, ROOT, blocks
 
+Run = Callable[..., subprocess.CompletedProcess[str]]
 MODULE = "airflow_provider_saagie.emulator.pytest_plugin"
 PAGE = DOCS / "emulator.md"
 TWO_TESTS = """
 import os
 import sys
 
-CREATE = "mutation c($job: JobInput!, $version: JobVersionInput!) { createJob(job: $job, jobVersion: $version) { id } }"
-RUN = "mutation run($id: UUID!) { runJob(jobId: $id) { id } }"
+from tests.support.emulator_client import client_of_process
+
 seen = []
 
 
 def test_first(saagie_emulator):
     seen.append((saagie_emulator.process.pid, saagie_emulator.projects))
-    found = saagie_emulator.graphql("{ repositories { technologies { id label } } }", gateway=True)
-    bash = next(one["id"] for one in found["repositories"][0]["technologies"] if one["label"] == "Bash")
-    job = {"projectId": saagie_emulator.projects["Second"], "name": "sleeps", "category": "Processing",
-           "technology": {"id": bash}, "isScheduled": False, "isStreaming": False}
-    version = {"runtimeVersion": "debian12-bookworm", "commandLine": "sleep 300"}
-    made = saagie_emulator.graphql(CREATE, job=job, version=version)["createJob"]
-    run = saagie_emulator.graphql(RUN, **made)["runJob"]
-    assert saagie_emulator.jobs()["sleeps"].instances[0].id == run["id"]
+    with client_of_process(saagie_emulator) as client:
+        run = client.start("sleep 300", name="sleeps", projectId=saagie_emulator.projects["Second"])
+    assert saagie_emulator.jobs()["sleeps"].instances[0].id == run
     saagie_emulator.fault("outage", seconds=1000)
     assert saagie_emulator.jobs()["sleeps"].instances
-    assert saagie_emulator.requests() == []
 
 
 def test_second(saagie_emulator):
@@ -81,6 +76,7 @@ def test_it(saagie_emulator, time):
         assert one.graphql(NAMES)["projects"] == [{"name": "Demo"}]
     make = "mutation make($project: ProjectInput!) { createProject(project: $project) { id } }"
     other.graphql(make, project={"name": "Left behind"})
+    assert other.requests() == []
     with pytest.raises(ValueError, match="--platform 8"):
         saagie_emulator.on(8)
 
@@ -98,67 +94,56 @@ def test_it(saagie_emulator):
 """
 
 
-@dataclass
-class Project:
-    """A user's folder of tests."""
-
-    folder: Path
-    path: str
-
-    def run(self, *arguments: str, test: str = "", settings: str = "") -> subprocess.CompletedProcess[str]:
-        """Run its tests with pytest."""
-        if test:
-            (self.folder / "test_it.py").write_text(test)
-            (self.folder / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTEST"))}
-        without = [f"-pno:{plugin}" for plugin in ("cacheprovider", "asyncio", "looptime_plugin")]
-        return subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-rA", *without, *arguments],
-            cwd=self.folder, env={**kept, "PYTHONPATH": self.path}, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-
-
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A folder in which the entry point of our pyproject.toml is known, whatever is installed."""
+def run_pytest(tmp_path: Path) -> Run:
+    """A function that runs a user's tests, for whom the entry point of our pyproject.toml is known."""
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["pytest11"]
     lines = "\n".join(f"{name} = {value}" for name, value in declared.items())
     installed = tmp_path / "installed" / "saagie_plugin-1.dist-info"
     installed.mkdir(parents=True)
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: saagie-plugin\nVersion: 1\n")
     (installed / "entry_points.txt").write_text(f"[pytest11]\n{lines}\n")
-    folder = tmp_path / "project"
-    folder.mkdir()
-    return Project(folder, os.pathsep.join([str(installed.parent), str(ROOT)]))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTEST"))}
+    environment["PYTHONPATH"] = os.pathsep.join([str(installed.parent), str(ROOT)])
+
+    def run(*arguments: str, test: str = "", settings: str = "") -> subprocess.CompletedProcess[str]:
+        if test:
+            (tmp_path / "test_it.py").write_text(test)
+            (tmp_path / "pytest.ini").write_text(f"[pytest]\n{settings}\n")
+        without = [f"-pno:{plugin}" for plugin in ("cacheprovider", "asyncio", "looptime_plugin")]
+        command = [sys.executable, "-m", "pytest", "-q", "-rA", *without, *arguments]
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+
+    return run
 
 
 @pytest.mark.long  # a pytest of its own, which takes seconds
-def test_tests_share_a_process_with_clean_projects(project: Project) -> None:
+def test_tests_share_a_process_with_clean_projects(run_pytest: Run) -> None:
     settings = "saagie_projects =\n  First\n  Second\nsaagie_connections =\n  saagie_default\n  other"
-    ended = project.run(test=TWO_TESTS, settings=settings)
+    ended = run_pytest(test=TWO_TESTS, settings=settings)
     assert "4 passed" in ended.stdout, ended.stdout + ended.stderr
     wait_until_gone(int(ended.stdout.split("PID ")[1].split()[0]))
 
 
 @pytest.mark.long
-def test_platforms_have_clean_projects_of_their_own(project: Project) -> None:
+def test_platforms_have_clean_projects_of_their_own(run_pytest: Run) -> None:
     settings = "saagie_emulator_options = --simulate --platform 7 --platform=1\nsaagie_connections ="
-    ended = project.run(test=TWO_PLATFORMS, settings=settings)
+    ended = run_pytest(test=TWO_PLATFORMS, settings=settings)
     assert "2 passed, 1 error" in ended.stdout, ended.stdout + ended.stderr
     assert "saagie_connections names no connection" in ended.stdout
 
 
 @pytest.mark.long
-def test_example_tests_pass(project: Project) -> None:
-    shutil.copytree(ROOT / "example_dags", project.folder, dirs_exist_ok=True)
-    ended = project.run("tests")
+def test_example_tests_pass(run_pytest: Run, tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "example_dags", tmp_path, dirs_exist_ok=True)
+    ended = run_pytest("tests")
     assert "3 passed" in ended.stdout, ended.stdout + ended.stderr
 
 
 @pytest.mark.long
-def test_emulator_ends_with_a_killed_session(project: Project) -> None:
-    assert project.run(test=KILLED).returncode == -signal.SIGKILL
-    wait_until_gone(int((project.folder / "pid").read_text()))
+def test_emulator_ends_with_a_killed_session(run_pytest: Run, tmp_path: Path) -> None:
+    assert run_pytest(test=KILLED).returncode == -signal.SIGKILL
+    wait_until_gone(int((tmp_path / "pid").read_text()))
 
 
 def test_failing_start_raises_with_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

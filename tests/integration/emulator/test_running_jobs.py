@@ -1,27 +1,47 @@
-"""Test jobs that run as processes."""
+"""Test jobs that run as processes, with the emulator's app in this process."""
 
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from airflow_provider_saagie.emulator.engine import Limits
 from airflow_provider_saagie.emulator.engine.leftovers import end_processes
-from tests.support.emulator_client import EDIT_JOB, TECHNOLOGIES, Client, wait_until_gone
+from tests.support.emulator_client import DELETE_PROJECT, EDIT_JOB, Client, client_of_app, wait_until_gone
 from tests.support.waiting import wait_until
 
-FOREVER = "echo $$; while :; do sleep 300; done"
-OUTPUTS = 'printf "ROWS=12\\nNOTE=a=b\\n# no\\nDB_PASSWORD=hush\\n" > "$SAAGIE_OUTPUT_VARS_PATH"'
 JOB = """
 query j($id: UUID!) { job(id: $id) { versions { number isCurrent } instances(limit: 2) { number version { number } } } }
 """
 RUNS = "query r($id: UUID!) { job(id: $id) { instances { id startTime } } }"
 
 
+@pytest.fixture
+def start_app(tmp_path: Path) -> Iterator[Callable[..., Client]]:
+    """A function that runs the app in this process and returns its client; called once in a test."""
+    with ExitStack() as stack:
+        yield lambda **settings: stack.enter_context(client_of_app(tmp_path / "data", **settings))
+
+
+@pytest.fixture
+def client(start_app: Callable[..., Client]) -> Client:
+    return start_app()
+
+
 def pids(client: Client, instance: str, count: int = 1) -> list[int]:
     """Return the process ids that an instance writes first."""
     return [int(line) for line in client.wait_for_lines(instance, count)[:count]]
+
+
+def output(client: Client, job: str) -> list[str]:
+    """Run a job to its end and return its lines."""
+    instance = client.run(job)
+    client.wait(instance)
+    return client.lines(instance)
 
 
 def test_python_job_runs_with_its_file_and_arguments(client: Client) -> None:
@@ -53,29 +73,56 @@ def test_instance_ends_by_the_exit_code(client: Client) -> None:
     assert (status, "--run-with spark=COMMAND" in (details or "")) == ("FAILED", True)
 
 
-def test_stop_ends_a_running_job_with_its_children(client: Client) -> None:
-    instance = client.start(f"sleep 300 & echo $!; {FOREVER}")
-    processes = pids(client, instance, 2)
-    assert client.current(instance)[0] == "RUNNING"
-    assert client.stop(instance)["status"] == "KILLING"
-    stopped = client.wait(instance)
-    assert client.statuses(instance) == ["AWAITING", "REQUESTED", "QUEUED", "RUNNING", "KILLING", "KILLED"]
-    assert stopped["stopTrigger"] == {"author": "airflow", "triggerType": "MANUAL_JOB"}
-    for process in processes:
-        wait_until_gone(process)
+def test_processes_of_a_job_end_with_its_instance(client: Client) -> None:
+    """Those in the background too; one of them has left the job's session."""
+    leaves = "setsid bash -c 'echo $$ > pid; exec sleep 300' & until [ -s pid ]; do sleep 0.02; done; cat pid"
+    forever = client.job("sleep 300 & echo $!; echo $$; while :; do sleep 300; done")
+    ended = client.start(f"sleep 300 & echo $!; {leaves}")
+    stopped, failed, unknown, deleted = (client.run(forever) for _ in range(4))
+    ended_pids, stopped_pids, failed_pids, unknown_pids, deleted_pids = (
+        pids(client, one, 2) for one in (ended, stopped, failed, unknown, deleted)
+    )
+    client.wait(ended, "SUCCEEDED")
+    assert client.current(stopped)[0] == "RUNNING"
+    assert client.stop(stopped)["status"] == "KILLING"
+    stop = client.wait(stopped)["stopTrigger"]
+    assert stop == {"author": "airflow", "triggerType": "MANUAL_JOB"}
+    assert client.statuses(stopped) == ["AWAITING", "REQUESTED", "QUEUED", "RUNNING", "KILLING", "KILLED"]
+    client.set_instance(failed, "FAILED", reason="OUT_OF_MEMORY", details="killed")
+    client.set_instance(unknown, "UNKNOWN")
+    for pid in (*ended_pids, *stopped_pids, *failed_pids, *unknown_pids):
+        wait_until_gone(pid)
+    for instance in (failed, unknown):
+        wait_until(lambda work=client.database.folder / "work" / instance: not work.exists())
+    assert client.current(failed) == ("FAILED", "OUT_OF_MEMORY", "killed")
+    assert client.current(unknown) == ("UNKNOWN", None, None)
+    client.stop(unknown)
+    client.wait(unknown, "KILLED")
+    client.data(DELETE_PROJECT, id=client.project())
+    for pid in deleted_pids:
+        wait_until_gone(pid)
+    assert client.instance(deleted) is None
+
+
+def test_end_of_the_emulator_ends_its_jobs(tmp_path: Path) -> None:
+    with client_of_app(tmp_path) as client:
+        instance = client.start("echo $$; while :; do sleep 300; done")
+        (pid,) = pids(client, instance)
+    wait_until_gone(pid)
+    with client_of_app(tmp_path) as client:
+        assert client.current(instance)[:2] == ("FAILED", "UNEXPECTED_DELETION")
 
 
 def test_job_that_ignores_the_signal_is_killed_later(start_app: Callable[..., Client]) -> None:
     """One of the jobs has closed its output, as `command > file 2>&1` does."""
     client = start_app(limits=Limits(stop_seconds=0.5))
-    ignores = "while :; do sleep 0.1; done"
-    for command in (f"trap '' TERM; echo $$; {ignores}", f"trap '' TERM; echo $$; exec > own.log 2>&1; {ignores}"):
-        instance = client.start(command)
+    for output in ("", "exec > own.log 2>&1;"):
+        instance = client.start(f"trap '' TERM; echo $$; {output} while :; do sleep 0.1; done")
         (process,) = pids(client, instance)
         began = time.monotonic()
         client.stop(instance)
         client.wait(instance, "KILLED")
-        assert time.monotonic() - began >= 0.5, command
+        assert time.monotonic() - began >= 0.5, output
         wait_until_gone(process)
 
 
@@ -86,15 +133,6 @@ def test_job_that_cleans_up_on_the_signal_has_time(start_app: Callable[..., Clie
     client.stop(instance)
     client.wait(instance, "KILLED")
     assert client.lines(instance) == ["up", "tidy"]
-
-
-def test_background_processes_end_with_the_job(client: Client) -> None:
-    """One of them has left the job's session."""
-    leaves = "setsid bash -c 'echo $$ > pid; exec sleep 300' & until [ -s pid ]; do sleep 0.02; done; cat pid"
-    instance = client.start(f"sleep 300 & echo $!; {leaves}")
-    client.wait(instance, "SUCCEEDED")
-    for process in pids(client, instance, 2):
-        wait_until_gone(process)
 
 
 def test_leftovers_are_found_by_their_whole_instance_id() -> None:
@@ -117,20 +155,21 @@ def test_job_has_a_fresh_folder_and_an_environment_of_its_own(client: Client) ->
         client.wait(instance)
         folder, *lines = client.lines(instance)
         folders.append(folder)
-        environment = dict(line.split("=", 1) for line in lines)
         assert not Path(folder).exists()
-        assert environment["SAAGIE_JOB_ID"] == job
-        assert environment["SAAGIE_JOB_INSTANCE_ID"] == instance
-        assert environment["SAAGIE_PLATFORM_ID"] == "1"
-        assert set(environment) - {"PWD", "SHLVL", "_"} == {
-            "PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "SAAGIE_PLATFORM_ID", "SAAGIE_PROJECT_ID", "SAAGIE_JOB_ID",
-            "SAAGIE_JOB_INSTANCE_ID", "SAAGIE_OUTPUT_VARS_PATH",
+        environment = dict(line.split("=", 1) for line in lines)
+        ids = {"SAAGIE_JOB_ID": job, "SAAGIE_JOB_INSTANCE_ID": instance, "SAAGIE_PLATFORM_ID": "1"}
+        assert environment == environment | ids | {"SAAGIE_PROJECT_ID": client.project()}
+        assert set(environment) - {"PWD", "SHLVL", "_"} - {*ids, "SAAGIE_PROJECT_ID"} == {
+            "PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "SAAGIE_OUTPUT_VARS_PATH"
         }  # fmt: skip
     assert len(set(folders)) == 2
 
 
-def test_outputs_are_read_and_never_from_an_artifact(client: Client) -> None:
-    written = client.start(OUTPUTS)
+def test_outputs_are_read_as_text_and_never_from_an_artifact(client: Client) -> None:
+    written = client.start(
+        'printf "ROWS=12\\nNOTE=a=b\\n# no\\nDB_PASSWORD=hush\\n" > "$SAAGIE_OUTPUT_VARS_PATH"; '
+        r"printf '\377\376 bytes\n\n<b>tag</b>\r\nsnow \342\230\203\nno end'"
+    )
     uploaded = client.run(client.job("true", "A=1", ".output-vars.properties"))
     assert client.wait(written)["executionVariablesOutput"] == [
         {"key": "ROWS", "value": "12", "isPassword": False},
@@ -138,13 +177,7 @@ def test_outputs_are_read_and_never_from_an_artifact(client: Client) -> None:
         {"key": "DB_PASSWORD", "value": None, "isPassword": True},
     ]
     assert client.wait(uploaded)["executionVariablesOutput"] is None
-
-
-def test_undecodable_output_is_kept_as_text(client: Client) -> None:
-    script = rb"printf '\377\376 bytes\n\n<b>tag</b>\r\nsnow \342\230\203\nno end'".decode()
-    instance = client.start(script)
-    client.wait(instance)
-    assert client.lines(instance) == ["�� bytes", "", "<b>tag</b>", "snow ☃", "no end"]
+    assert client.lines(written) == ["�� bytes", "", "<b>tag</b>", "snow ☃", "no end"], "undecodable output is text"
 
 
 def test_other_technologies_run_with_a_given_command(start_app: Callable[..., Client]) -> None:
@@ -158,54 +191,17 @@ def test_other_technologies_run_with_a_given_command(start_app: Callable[..., Cl
 
 def test_instances_run_the_version_that_was_current(client: Client) -> None:
     job = client.job("cat {file}", "one")
-    first = client.run(job)
-    client.wait(first)
+    assert output(client, job) == ["one"]
     again = client.add_version(job, "cat {file} {file}", usePreviousArtifact=True)
     assert again == {"number": 2, "packageInfo": {"name": "job.sh"}}
     client.add_version(job, "cat {file}", "three")
-    third = client.run(job)
-    client.wait(third)
+    assert output(client, job) == ["three"]
     client.data("mutation b($id: UUID!) { rollbackJobVersion(jobId: $id, versionNumber: 2) { id } }", id=job)
-    back = client.run(job)
-    client.wait(back)
-    assert [client.lines(one) for one in (first, third, back)] == [["one"], ["three"], ["oneone"]]
+    assert output(client, job) == ["oneone"]
     found = client.data(JOB, id=job)["job"]
     assert [(one["number"], one["isCurrent"]) for one in found["versions"]] == [(3, False), (2, True), (1, False)]
     assert [(one["number"], one["version"]["number"]) for one in found["instances"]] == [(3, 2), (2, 3)]
     assert client.add_version(job)["packageInfo"] is None
-
-
-def test_deleted_project_ends_its_processes(client: Client) -> None:
-    create = "mutation m($project: ProjectInput!) { createProject(project: $project) { id } }"
-    allowed = [{"jobCategory": "Processing", "technologies": [{"id": TECHNOLOGIES["bash"]}]}]
-    wish = {"name": "to be deleted", "technologiesByCategory": allowed}
-    project = client.data(create, project=wish)["createProject"]["id"]
-    instance = client.start(FOREVER, projectId=project)
-    (process,) = pids(client, instance)
-    client.data("mutation d($id: UUID!) { deleteProject(projectId: $id) }", id=project)
-    wait_until_gone(process)
-    assert client.instance(instance) is None
-
-
-def test_status_set_by_hand_ends_the_process_and_stays(client: Client) -> None:
-    for status, more in (("FAILED", {"reason": "OUT_OF_MEMORY", "details": "killed"}), ("UNKNOWN", {})):
-        instance = client.start(FOREVER)
-        (process,) = pids(client, instance)
-        client.set_instance(instance, status, **more)
-        wait_until_gone(process)
-        work = client.database.folder / "work" / instance
-        wait_until(lambda work=work: not work.exists())
-        assert client.current(instance) == (status, more.get("reason"), more.get("details"))
-    client.stop(instance)
-    client.wait(instance, "KILLED")
-
-
-def test_log_is_limited_in_lines(start_app: Callable[..., Client]) -> None:
-    client = start_app(limits=Limits(log_lines=10))
-    instance = client.start("seq 1000")
-    client.wait(instance, "SUCCEEDED")
-    assert client.lines(instance) == [str(number) for number in range(1, 11)]
-    assert client.lines(instance, "ORCHESTRATION_STDERR") == ["Only the first 10 lines are kept"]
 
 
 def test_job_over_its_time_fails(start_app: Callable[..., Client]) -> None:
@@ -215,15 +211,20 @@ def test_job_over_its_time_fails(start_app: Callable[..., Client]) -> None:
         assert client.current(instance) == ("FAILED", "GENERIC_ERROR", "took longer than 0.5 seconds")
 
 
-def test_instance_beyond_the_parallel_limit_waits_and_can_be_stopped(start_app: Callable[..., Client]) -> None:
-    client = start_app(limits=Limits(parallel=1))
-    job = client.job(FOREVER)
+def test_limits_of_parallel_instances_and_of_log_lines(start_app: Callable[..., Client]) -> None:
+    client = start_app(limits=Limits(parallel=1, log_lines=10))
+    job = client.job("sleep 300")
     running, waiting = client.run(job), client.run(job)
     client.wait(running, "RUNNING")
     assert client.current(waiting)[0] == "QUEUED"
     client.stop(waiting)
     client.wait(waiting)
     assert client.statuses(waiting) == ["AWAITING", "REQUESTED", "QUEUED", "KILLING", "KILLED"]
+    client.stop(running)
+    limited = client.start("seq 1000")
+    client.wait(limited, "SUCCEEDED")
+    assert client.lines(limited) == [str(number) for number in range(1, 11)]
+    assert client.lines(limited, "ORCHESTRATION_STDERR") == ["Only the first 10 lines are kept"]
 
 
 def test_scheduled_job_runs_until_its_schedule_is_removed(client: Client) -> None:

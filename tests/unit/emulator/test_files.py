@@ -1,19 +1,13 @@
 """Test the files of jobs: their names, and which of them remain when jobs, versions or projects go."""
 
 import gc
-import json
-from pathlib import Path
 
 import httpx
 import pytest
 from starlette.types import ASGIApp, Message
 
 from airflow_provider_saagie.emulator import artifacts
-from airflow_provider_saagie.emulator.engine import Engine, Limits
-from airflow_provider_saagie.emulator.store import versions
-from airflow_provider_saagie.emulator.store.database import Database
-from airflow_provider_saagie.emulator.store.records import Job
-from tests.support.emulator_client import CREATE_JOB, DELETE_JOB, Client
+from tests.support.emulator_client import CREATE_JOB, DELETE_JOB, DELETE_PROJECT, Client, graphql_body
 
 MULTIPART = "multipart/form-data; boundary=boundary"
 
@@ -40,13 +34,16 @@ def test_files_go_with_their_versions_jobs_and_projects(client: Client) -> None:
     assert contents(client) == ["kept", "two"]
     client.data(DELETE_JOB, id=gone)
     assert contents(client) == ["kept"]
-    client.data("mutation d($id: UUID!) { deleteProject(projectId: $id) }", id=client.project())
+    client.data(DELETE_PROJECT, id=client.project())
     assert contents(client) == []
 
 
-def test_file_stays_while_a_copy_of_the_job_needs_it(client: Client) -> None:
+def test_file_stays_while_a_copy_needs_it_unlike_a_refused_one(client: Client) -> None:
     job = client.job("bash {file}", "shared", name="J")
     duplicate = "mutation c($id: UUID!) { duplicateJob(originalJobId: $id) { id name originalJobId } }"
+    for field in ("name", "alias"):
+        with pytest.raises(AssertionError, match="exists already"):
+            client.job("bash {file}", "refused", **{field: "J"})
     copy, second = (client.data(duplicate, id=job)["duplicateJob"] for _ in range(2))
     assert (copy["originalJobId"], copy["name"], second["name"]) == (job, "Copy of J", "Copy of J 2")
     client.data(DELETE_JOB, id=second["id"])
@@ -56,41 +53,24 @@ def test_file_stays_while_a_copy_of_the_job_needs_it(client: Client) -> None:
     assert contents(client) == []
 
 
-def test_refused_job_leaves_no_file(client: Client) -> None:
-    client.job(alias="taken", name="Taken")
-    for field in ("name", "alias"):
-        with pytest.raises(AssertionError, match="exists already"):
-            client.job("bash {file}", "refused", **{field: "taken"})
-    assert contents(client) == []
-
-
 # Starlette leaves the spooled file of an interrupted upload to the garbage collector.
 @pytest.mark.filterwarnings("ignore:Unclosed file <tempfile.SpooledTemporaryFile:ResourceWarning")
 def test_interrupted_upload_creates_no_job_and_leaves_no_file(client: Client) -> None:
     names = '{ projectByName(name: "Demo") { jobs { name } } }'
-    whole = upload_request(client, b"x" * 900_000)
+    body = graphql_body(CREATE_JOB, client.wish("bash {file}"), ("job.sh", b"x" * 900_000))
+    whole = client.http.build_request("POST", client.graphql_path, headers={"Content-Type": MULTIPART}, **body)
+    whole.read()
     for share in (0.1, 0.5, 0.99):
         pieces = [whole.content[: round(len(whole.content) * share)]]
         client.http.portal.call(send_and_disconnect, client.http.app, whole, pieces)
         assert (client.data(names)["projectByName"]["jobs"], contents(client)) == ([], []), share
     for missing in (len("--boundary--\r\n"), 2_000):
-        cut = client.http.post(
-            client.graphql_path, content=whole.content[:-missing], headers={"Content-Type": MULTIPART}
-        )
-        assert cut.status_code == 400, missing
+        headers, content = {"Content-Type": MULTIPART}, whole.content[:-missing]
+        assert client.http.post(client.graphql_path, content=content, headers=headers).status_code == 400, missing
         assert (client.data(names)["projectByName"]["jobs"], contents(client)) == ([], []), missing
     assert client.http.send(whole).status_code == 200
     assert [len(content) for content in contents(client)] == [900_000]
     gc.collect()
-
-
-def upload_request(client: Client, content: bytes) -> httpx.Request:
-    operations = json.dumps({"query": CREATE_JOB, "variables": client.wish("bash {file}") | {"file": None}})
-    parts = {"operations": operations, "map": '{"0": ["variables.file"]}'}
-    files, headers = {"0": ("job.sh", content)}, {"Content-Type": MULTIPART}
-    request = client.http.build_request("POST", client.graphql_path, data=parts, files=files, headers=headers)
-    request.read()
-    return request
 
 
 async def send_and_disconnect(app: ASGIApp, request: httpx.Request, pieces: list[bytes]) -> None:
@@ -107,16 +87,3 @@ async def send_and_disconnect(app: ASGIApp, request: httpx.Request, pieces: list
     headers = [(name.lower(), value) for name, value in request.headers.raw]
     scope = {"type": "http", "method": "POST", "path": request.url.path, "query_string": b"", "headers": headers}
     await app({**scope, "http_version": "1.1", "scheme": "http", "root_path": ""}, receive, send)
-
-
-def test_start_deletes_files_without_a_version(database: Database, job: Job, tmp_path: Path) -> None:
-    (tmp_path / "upload").write_bytes(b"x")
-    keys = []
-    for _ in range(2):
-        with (tmp_path / "upload").open("rb") as file:
-            keys.append(artifacts.keep(database.folder, file, limit=10))
-    versions.add_version(database, job.id, versions.NewVersion("me", artifact=keys[0], artifact_name="x"))
-    engine = Engine(database, Limits())
-    engine.recover()
-    engine.close()
-    assert [file.name for file in (database.folder / "artifacts").iterdir()] == [keys[0]]

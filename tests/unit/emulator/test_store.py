@@ -1,14 +1,12 @@
 """Test what the emulator keeps: rules of names, versions, instances, deletions and logs."""
 
-import threading
-from pathlib import Path
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from airflow_provider_saagie.emulator.errors import InvalidError, NotFoundError, RefusedError
 from airflow_provider_saagie.emulator.states import Status
-from airflow_provider_saagie.emulator.store import instances, jobs, logs, projects, purge, versions
+from airflow_provider_saagie.emulator.store import instances, jobs, projects, purge, versions
 from airflow_provider_saagie.emulator.store.database import Database
 from airflow_provider_saagie.emulator.store.records import Job
 from tests.support.emulator_client import NOBODY
@@ -26,16 +24,13 @@ def run(database: Database, job: Job, status: Status | None = None) -> str:
     return instance.id
 
 
-def test_names_are_unique_in_any_case_and_neither_empty_nor_endless(database: Database, job: Job) -> None:
+def test_names_and_aliases_are_unique_and_neither_empty_nor_endless(database: Database, job: Job) -> None:
     for name, message in (("p", "exists already"), ("", "empty"), ("   ", "empty"), ("x" * 255, "255")):
         with pytest.raises(InvalidError, match=message):
             projects.create_project(database, 1, name, "me")
         with pytest.raises(InvalidError, match=message):
             make_job(database, job, name.replace("p", "j"))
     assert projects.create_project(database, 2, "P", "me").platform == 2
-
-
-def test_alias_is_made_from_name_and_unique(database: Database, job: Job) -> None:
     assert [make_job(database, job, name).alias for name in ("my job!", "my job?")] == ["my_job", "my_job_1"]
 
 
@@ -53,16 +48,18 @@ def test_failed_transaction_leaves_nothing(database: Database, job: Job) -> None
 def test_numbers_of_deleted_versions_and_instances_are_not_reused(database: Database, job: Job) -> None:
     versions.add_version(database, job.id, versions.NewVersion("me"))
     versions.make_current(database, job.id, 1)
-    assert versions.delete_version(database, job.id, 2)
+    assert [number for number in (1, 2, 9) if versions.delete_version(database, job.id, number)] == [2]
     assert versions.add_version(database, job.id, versions.NewVersion("me")).number == 3
     purge.delete_instances(database, job.id, [run(database, job, Status.SUCCEEDED)])
     assert instances.create_instance(database, job.id, "me").number == 2
 
 
-def test_current_running_and_missing_versions_are_not_deleted(database: Database, job: Job) -> None:
-    run(database, job)
+def test_version_of_a_running_instance_is_not_deleted(database: Database, job: Job) -> None:
+    instance = run(database, job)
     versions.add_version(database, job.id, versions.NewVersion("me"))
-    assert not [number for number in (1, 2, 9) if versions.delete_version(database, job.id, number)]
+    assert not versions.delete_version(database, job.id, 1)
+    instances.move(database, instance, Status.FAILED, by_hand=True)
+    assert not versions.delete_version(database, job.id, 1)
 
 
 def test_move_keeps_to_the_table_of_states(database: Database, job: Job) -> None:
@@ -88,14 +85,6 @@ def test_second_stop_keeps_first_author(database: Database, job: Job) -> None:
         instances.ask_to_stop(database, instance, "third")
 
 
-def test_selectors_find_their_finished_instances(database: Database, job: Job) -> None:
-    for status in (Status.SUCCEEDED, Status.FAILED, Status.ERROR, Status.KILLED):
-        run(database, job, status)
-    run(database, job)
-    expected = {"ALL": 4, "SUCCEEDED": 1, "FAILED": 2, "STOPPED": 1, "UNKNOWN": 0}
-    assert {name: len(purge.ended_by_selector(database, job.id, name)) for name in expected} == expected
-
-
 def test_purge_includes_before_excluding_and_only_finished_of_the_job(database: Database, job: Job) -> None:
     kept, included, failed = (run(database, job, one) for one in (Status.SUCCEEDED, Status.SUCCEEDED, Status.FAILED))
     running, other = run(database, job), make_job(database, job, "other")
@@ -107,16 +96,6 @@ def test_purge_includes_before_excluding_and_only_finished_of_the_job(database: 
         include=[included, failed, running, foreign],
     )
     assert set(purge.delete_instances(database, job.id, chosen)) == {included, failed}
-
-
-def test_job_is_deleted_with_its_logs_once_finished(database: Database, job: Job) -> None:
-    instance = run(database, job)
-    logs.append_lines(database, instance, 0, [("STDOUT", "x")])
-    with pytest.raises(RefusedError):
-        jobs.delete_job(database, job.id)
-    instances.move(database, instance, Status.FAILED, by_hand=True)
-    jobs.delete_job(database, job.id)
-    assert logs.count_lines(database, instance, ["STDOUT"]) == 0
 
 
 def test_expired_simulated_instance_keeps_no_job(database: Database, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,34 +120,12 @@ def test_stop_in_last_moment_of_simulated_life_wins(
     assert (stopping.current.status, stopping.stop_author) == (Status.KILLING, "me")
 
 
-def test_log_lines_keep_order_and_are_paged_by_stream(database: Database, job: Job) -> None:
-    instance = run(database, job)
-    logs.append_lines(database, instance, 0, [("STDOUT", "a"), ("STDERR", "b"), ("STDOUT", "c")])
-    logs.append_lines(database, instance, logs.next_index(database, instance), [("STDOUT", "d")])
-    page = logs.read_lines(database, instance, ["STDOUT"], limit=2, skip=1)
-    assert [(line.index, line.value) for line in page] == [(2, "c"), (3, "d")]
-    assert logs.count_lines(database, instance, ["STDERR"]) == 1
-
-
 def test_threads_write_concurrently(database: Database, job: Job) -> None:
     def write() -> None:
         for _ in range(25):
             run(database, job)
 
-    threads: list[Any] = [threading.Thread(target=write) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(4):
+            pool.submit(write)
     assert [one.number for one in instances.list_instances(database, job.id)] == list(range(100, 0, -1))
-
-
-def test_data_survives_reopening(tmp_path: Path) -> None:
-    first = Database(tmp_path / "again")
-    project = projects.create_project(first, 1, "Kept", "me", groups={"g": "ROLE_PROJECT_EDITOR"})
-    first.close()
-    second = Database(tmp_path / "again")
-    assert (first.is_new, second.is_new) == (True, False)
-    assert projects.find_project(second, 1, project.id) == project
-    assert projects.groups(second, project.id) == [("g", "ROLE_PROJECT_EDITOR")]
-    second.close()

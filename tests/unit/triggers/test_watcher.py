@@ -339,21 +339,18 @@ async def test_stop_is_sent_once_and_its_failure_logged(scenario: Scenario, saag
     (line,) = await scenario.stop(3)
     assert "within 10 s" in line
     assert saagie.now() - began < 11
-    saagie.get_instance = ends_at(0)
-    assert await scenario.stop(4) == ["It has ended already: there is nothing to stop."]
-    await asyncio.sleep(15)  # until the server has ended the third one
-    assert saagie.stopped == [instance(1), instance(3)]
-
-
-async def test_stop_keeps_the_session_open(scenario: Scenario, saagie: FakeSaagie) -> None:
-    saagie.stop_seconds = 3
-    one = scenario.wait(1)
+    await asyncio.sleep(5)  # until the server has ended it
+    # The last waiter leaves during a stop, which keeps the session open.
+    saagie.stop_seconds, logins = 3, len(saagie.logins)
+    one = scenario.wait(4)
+    asyncio.get_running_loop().call_later(6, one.task.cancel)
     await asyncio.sleep(5)
-    stopping = asyncio.create_task(scenario.stop(1))
-    await asyncio.sleep(1)
-    await one.leave()
-    assert await stopping == ["Saagie was asked to stop it."]
-    assert (saagie.stopped, len(saagie.logins)) == ([instance(1)], 1)
+    assert await scenario.stop(4) == ["Saagie was asked to stop it."]
+    assert (saagie.stopped, len(saagie.logins)) == ([instance(n) for n in (1, 3, 4)], logins + 1)
+    saagie.get_instance = ends_at(0)
+    assert await scenario.stop(5) == ["It has ended already: there is nothing to stop."]
+    assert one.task.cancelled()
+    assert len(saagie.stopped) == 3
 
 
 async def test_edited_connection_is_used_after_the_stop(scenario: Scenario, saagie: FakeSaagie) -> None:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +21,15 @@ from airflow_provider_saagie.hooks.saagie import SaagieHook
 from tests.integration.emulator.contract import played_calls
 from tests.integration.emulator.contract.differing_calls import FIELDS, SCRIPT, Difference, Raises
 from tests.integration.emulator.contract.official import need_official_client, played
-from tests.integration.emulator.contract.played_calls import ALIKE, NOBODY, PROJECTS, Step, step
-from tests.support.emulator_client import client_of_process
+from tests.integration.emulator.contract.played_calls import ALIKE, NOBODY, PROJECTS, Step
 
 PLAYER = Path(__file__).with_name("official_player.py")
 OTHER_PLATFORM = 7
+PROJECT_NAMES = ("project", "second", "third")
 CONN_ID = "saagie_side_by_side"
 ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[\d.]*(Z|[+-]\d\d:?\d\d)")
 MISSING = "(missing)"
-LEFT_OUT_BY_OFFICIAL_IMPORT = {"dockerInfo": None, "sourceUrl": None}
 OURS_ALONE = {"generate_description_by_ai"}  # the official client no longer has it
 NOT_SERVED = {"export", "import_from_json"}  # of projects: they need apps, pipelines and environment variables
 OF_PLATFORM_AND_PROJECT = {
@@ -48,36 +47,27 @@ OF_PLATFORM_AND_PROJECT = {
     "status": ("", "READY"),
     "project deleted": ("deleteProject", True),
 }
-JOBS = """
-query jobs($project: UUID!) {
-  jobs(projectId: $project) {
-    id name description isScheduled versions { number commandLine runtimeVersion packageInfo { name downloadUrl } }
-  }
-}
-"""
 
 
-@dataclass
 class Side:
-    """A client, the projects that it has for itself, and its answers."""
+    """A client, the projects that it has for itself, and its answers; ids are names that `symbolic` takes for equal."""
 
-    emulator: Emulator
-    folder: Path
-    names: dict[str, Any]
-    answers: dict[str, Any]
+    patience = 200
 
-    def play(self, steps: Iterable[Step]) -> dict[str, Any]:
-        raise NotImplementedError
-
-    def download(self, path: str) -> bytes:
-        """Read a file of the platform without any client."""
-        with client_of_process(self.emulator) as client:
-            return client.http.get(path).raise_for_status().content
+    def __init__(self, emulator: Emulator, folder: Path) -> None:
+        folder.mkdir()
+        self.emulator, self.folder, self.answers = emulator, folder, dict[str, Any]()
+        self.names: dict[str, Any] = {f"{name}_name": str(uuid.uuid4()) for name in PROJECT_NAMES} | {
+            "platform": emulator.platform, "other_platform": OTHER_PLATFORM, "password": emulator.password,
+            "url": emulator.url, "folder": str(folder), "patience": self.patience,
+        }  # fmt: skip
+        self.names["third_upper"] = self.names["third_name"].upper()
 
 
 class Official(Side):
     """The official client in its own environment."""
 
+    patience = 3
     methods: dict[str, list[str]]
 
     def play(self, steps: Iterable[Step]) -> dict[str, Any]:
@@ -118,7 +108,7 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Official, 
     need_official_client()
     folder = tmp_path_factory.mktemp("side-by-side")
     emulator = testing.start(folder, ["--platform", str(OTHER_PLATFORM)])
-    official, ours = (make_side(kind, emulator, folder / kind.__name__) for kind in (Official, Ours))
+    official, ours = (kind(emulator, folder / kind.__name__) for kind in (Official, Ours))
     emulator.begin([side.names[f"{name}_name"] for side in (official, ours) for name in PROJECT_NAMES])
     for side in (official, ours):
         side.names |= {name: emulator.projects[side.names[f"{name}_name"]] for name in PROJECT_NAMES}
@@ -131,33 +121,11 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Official, 
     emulator.stop()
 
 
-PROJECT_NAMES = ("project", "second", "third", "crosswise")
-
-
-def make_side(kind: type[Any], emulator: Emulator, folder: Path) -> Any:
-    """Make a side with names for its projects; ids are names that `symbolic` takes for equal."""
-    folder.mkdir()
-    names = {f"{name}_name": str(uuid.uuid4()) for name in PROJECT_NAMES}
-    names |= {"third_upper": names["third_name"].upper(), "patience": 3 if kind is Official else 200}
-    places = {"platform": emulator.platform, "other_platform": OTHER_PLATFORM, "folder": str(folder)}
-    return kind(emulator, folder, {**names, **places, "password": emulator.password, "url": emulator.url}, {})
-
-
 def symbolic(value: Any) -> Any:
     """Replace each id by a symbol, numbered by first appearance, and each time by one word."""
     seen: dict[str, str] = {}
-
-    def of_text(text: str) -> str:
-        return TIME.sub("TIME", ID.sub(lambda found: seen.setdefault(found[0], f"<id {len(seen) + 1}>"), text))
-
-    def of(inner: Any) -> Any:
-        if isinstance(inner, dict):
-            return {of_text(key): of(inner[key]) for key in sorted(inner)}
-        if isinstance(inner, list):
-            return [of(one) for one in inner]
-        return of_text(inner) if isinstance(inner, str) else inner
-
-    return of(value)
+    text = TIME.sub("TIME", json.dumps(value, sort_keys=True))
+    return json.loads(ID.sub(lambda found: seen.setdefault(found[0], f"<id {len(seen) + 1}>"), text))
 
 
 def part_of(answer: Any, path: str) -> Any:
@@ -205,69 +173,26 @@ def test_every_method_is_called(sides: tuple[Official, Ours]) -> None:
     assert {one for one in official["projects"] if f"projects.{one}" not in called} == NOT_SERVED
 
 
-def test_job_arrives_whole_on_another_platform(sides: tuple[Official, Ours]) -> None:
-    arrived = []
-    for side in sides:
-        (job,) = side.emulator.on(OTHER_PLATFORM).graphql(JOBS, project=side.names["far"])["jobs"]
-        assert job["id"] == side.answers["moved away"]["moveJob"]
-        assert side.download(job["versions"][0]["packageInfo"]["downloadUrl"]) == played_calls.SLEEPS.encode()
-        arrived.append(symbolic(job))
-    assert arrived[0] == arrived[1]
-    assert (arrived[0]["name"], len(arrived[0]["versions"])) == ("by default", 1)
-
-
 def exported(side: Side, folder: str) -> dict[str, Any]:
     """Read all files below a folder: JSON parsed, others as bytes."""
     root = side.folder / folder
-    ids = {side.answers["id"]: "JOB", side.answers["bash"]["data"]["createJob"]["id"]: "BASH"}
+    kinds = {side.answers[kind]["data"]["createJob"]["id"]: kind for kind in ("made", "bash", "spark")}
     found = {}
     for file in sorted(path for path in root.rglob("*") if path.is_file()):
         job_id, *rest = file.relative_to(root).parts
-        name = "/".join([ids.get(job_id, "SPARK"), *rest])
+        name = "/".join([kinds.get(job_id, job_id), *rest])
         found[name] = symbolic(json.loads(file.read_text())) if file.suffix == ".json" else file.read_bytes()
     return found
 
 
-def test_exported_folders_are_equal(sides: tuple[Official, Ours]) -> None:
-    for folder in ("exported", "current", "two"):
+def test_exported_folders_are_equal_and_their_imports_whole(sides: tuple[Official, Ours]) -> None:
+    for folder, names in (("exported", {"made", "bash", "spark"}), ("current", {"made"}), ("two", {"bash"})):
         theirs, ours = (exported(side, folder) for side in sides)
         assert theirs == ours
-        assert {"JOB/job.json", "BASH/job.json"} & ours.keys()
-
-
-def test_each_imports_what_the_other_exports(sides: tuple[Official, Ours]) -> None:
-    for importer, exporter in (sides, sides[::-1]):
-        ids = {"job": exporter.answers["id"]}
-        ids |= {kind: exporter.answers[kind]["data"]["createJob"]["id"] for kind in ("bash", "spark")}
-        folders = {kind: exporter.folder / "exported" / job_id for kind, job_id in ids.items()}
-        steps: list[Step] = []
-        for kind, folder in folders.items():
-            steps += [
-                step(f"import {kind}", "import_from_json", project_id="$crosswise", path_to_folder=str(folder)),
-                step(f"id of {kind}", "get_id", job_name=kind, project_name="$crosswise_name"),
-                step(f"info of {kind}", "get_info", job_id=f"$id of {kind}"),
-            ]
-        answers = importer.play(steps)
-        for kind, folder in folders.items():
-            job = answers[f"info of {kind}"]["job"]
-            left_out = LEFT_OUT_BY_OFFICIAL_IMPORT if isinstance(importer, Official) else {}
-            assert answers[f"import {kind}"] is True
-            assert settings(job) == settings(json.loads((folder / "job.json").read_text())) | left_out, kind
-            package = job["versions"][0]["packageInfo"]
-            assert (package is None) == (kind == "bash")
-            assert package is None or importer.download(package["downloadUrl"]) == played_calls.SLEEPS.encode()
-
-
-def settings(job: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings that an import has to keep."""
-    version = next(one for one in job["versions"] if one["isCurrent"])
-    kept = {"technology": job["technology"]["id"], "file": version["packageInfo"] and version["packageInfo"]["name"]}
-    for source, names in (
-        (job, "name description category isScheduled cronScheduling scheduleTimezone resources alerting"),
-        (version, "runtimeVersion commandLine releaseNote extraTechnology dockerInfo sourceUrl"),
-    ):
-        kept |= {name: source[name] for name in names.split()}
-    return kept
+        assert {name.split("/")[0] for name in ours if name.endswith("job.json")} == names
+    theirs, ours = (exported(side, "again") for side in sides)
+    files = [[content for content in found.values() if isinstance(content, bytes)] for found in (theirs, ours)]
+    assert files == [[played_calls.SLEEPS.encode()] * 2] * 2, "what was imported and exported again has its file"
 
 
 def shown(answer: Any, part: str) -> Any:

@@ -4,15 +4,15 @@ Queries are repeated until they are answered. A mutation is sent once: if its ou
 platform tells whether it was done; it was done whole or not at all.
 """
 
+import argparse
 import itertools
 import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -20,6 +20,7 @@ from airflow_provider_saagie.emulator import catalogue, testing
 from airflow_provider_saagie.emulator.states import TRANSITIONS, Status
 from airflow_provider_saagie.emulator.testing import Emulator
 from tests.support import emulator_client as api
+from tests.support.emulator_client import Client
 
 ACTORS = 4
 MOST_JOBS, MOST_VERSIONS, MOST_INSTANCES, MOST_PROJECTS = 4, 4, 8, 2
@@ -50,9 +51,8 @@ class LostError(Exception):
     """A query was repeated until the patience was over."""
 
 
-@dataclass(frozen=True)
-class JobBook:
-    """A job.
+class Job(NamedTuple):
+    """What an actor believes of a job.
 
     :param versions: each version's command line, oldest first; `content_of` it is the version's file.
     :param numbers: the numbers of its instances, of which `stopped` were stopped.
@@ -66,25 +66,16 @@ class JobBook:
     runs: int = 0
 
 
-@dataclass(frozen=True)
-class Books:
-    """Jobs by their names, and the names of further projects."""
-
-    jobs: dict[str, JobBook] = field(default_factory=dict)
-    projects: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Wish:
-    """A mutation that an actor wants, and its books once it is done."""
+class Wish(NamedTuple):
+    """A mutation, the books once it is done (jobs and further projects by name), and the file that is sent."""
 
     document: str
     variables: dict[str, Any]
-    after: Books
+    after: dict[str, Job | None]
     content: bytes | None = None
 
 
-class Actor:
+class Actor(Client):
     """An actor with a project of its own.
 
     :param name: no other actor's name begins with it.
@@ -94,9 +85,9 @@ class Actor:
     patience = 120.0  # seconds in which a query is repeated
 
     def __init__(self, emulator: Emulator, name: str, seed: int) -> None:
+        super().__init__(httpx.Client(trust_env=False, timeout=120, base_url=emulator.url), emulator.password)
         self.emulator = emulator
-        self.http = httpx.Client(trust_env=False, timeout=120)
-        self.books = Books()
+        self.books: dict[str, Job | None] = {}
         self.journal: list[tuple[str, str, bool]] = []  # each mutation's name, what was known of it, and if it was done
         self._name = name
         self._random = random.Random(seed)
@@ -119,6 +110,10 @@ class Actor:
             self._note(wish, known, happened=known == DONE)
         return known
 
+    def move_to(self, emulator: Emulator) -> None:
+        """Go on with an emulator that was started on the data of the one before."""
+        self.emulator, self.http.base_url = emulator, emulator.url
+
     def settle(self) -> None:
         """Compare what is there with the books."""
         found = self._look()
@@ -132,7 +127,7 @@ class Actor:
         versions = [version for job in self._state()["project"]["jobs"] for version in job["versions"]]
         for version in versions:
             url = version["packageInfo"]["downloadUrl"]
-            content = self._repeat(lambda url=url: checked(self._send("GET", url)).content)
+            content = self._repeat(lambda url=url: self._ask(lambda: self.http.get(url)).content)
             assert content == content_of(version["commandLine"]), version
         return len(versions)
 
@@ -151,38 +146,37 @@ class Actor:
     def _wishes(self) -> Iterator[tuple[int, Wish]]:
         """Return what is possible now, on a random job and on projects, each with its weight."""
         state, books, number = self._state(), self.books, next(self._numbers)
+        further = [one for one in state["projects"] if one["name"] in books]
         command = self._random.choice(COMMANDS).format(n=number)
         version = {"runtimeVersion": api.RUNTIMES["bash"], "commandLine": command}
-        if len(books.jobs) < MOST_JOBS:
+        if len(state["project"]["jobs"]) < MOST_JOBS:
             job = {
                 "projectId": self.project_id, "name": f"job {number}", "category": "Processing", "isScheduled": False,
                 "isStreaming": False, "technology": {"id": api.TECHNOLOGIES["bash"]}, "description": None,
             }  # fmt: skip
-            after = self._with(job["name"], JobBook(None, (command,)))
+            after = books | {job["name"]: Job(None, (command,))}
             yield 1, Wish(api.CREATE_JOB, {"job": job, "version": version}, after, content_of(command))
-        if len(books.projects) < MOST_PROJECTS:
+        if len(further) < MOST_PROJECTS:
             name = f"{self._name} further {number}"
-            yield 1, Wish(api.CREATE_PROJECT, project_wish(name), replace(books, projects=books.projects | {name}))
-        further = [one for one in state["projects"] if one["name"] in books.projects]
+            yield 1, Wish(api.CREATE_PROJECT, project_wish(name), books | {name: None})
         if further:
             one = self._random.choice(further)
-            rest = replace(books, projects=books.projects - {one["name"]})
-            yield 1, Wish(api.DELETE_PROJECT, {"id": one["id"]}, rest)
+            yield 1, Wish(api.DELETE_PROJECT, {"id": one["id"]}, self._without(one["name"]))
         if state["project"]["jobs"]:
             yield from self._wishes_on(self._random.choice(state["project"]["jobs"]), version, number)
 
     def _wishes_on(self, job: dict[str, Any], version: dict[str, str], number: int) -> Iterator[tuple[int, Wish]]:
-        def after(**changes: Any) -> Books:
-            return self._with(job["name"], replace(book, **changes))
+        def after(**changes: Any) -> dict[str, Job | None]:
+            return self.books | {job["name"]: book._replace(**changes)}
 
-        book, id_ = self.books.jobs[job["name"]], {"id": job["id"]}
+        book, id_ = self.books[job["name"]], {"id": job["id"]}
+        assert book is not None
         if len(book.versions) < MOST_VERSIONS:
             command = version["commandLine"]
             versions = (*book.versions, command)
             yield 3, Wish(api.ADD_VERSION, id_ | {"version": version}, after(versions=versions), content_of(command))
         else:
-            rest = {name: one for name, one in self.books.jobs.items() if name != job["name"]}
-            yield 1, Wish(api.DELETE_JOB, id_, replace(self.books, jobs=rest))
+            yield 1, Wish(api.DELETE_JOB, id_, self._without(job["name"]))
         text = f"description {number}"
         yield 2, Wish(api.EDIT_JOB, {"job": id_ | {"description": text}}, after(description=text))
         if len(book.numbers) < MOST_INSTANCES:
@@ -197,12 +191,12 @@ class Actor:
             gone, ids = {one["number"] for one in ended}, [one["id"] for one in ended]
             yield 3, Wish(PURGE, id_ | {"ids": ids}, after(numbers=book.numbers - gone, stopped=book.stopped - gone))
 
-    def _with(self, name: str, book: JobBook) -> Books:
-        return replace(self.books, jobs={**self.books.jobs, name: book})
+    def _without(self, name: str) -> dict[str, Job | None]:
+        return {other: book for other, book in self.books.items() if other != name}
 
-    def _look(self) -> Books:
+    def _look(self) -> dict[str, Job | None]:
         """Read what is there, and check that nothing is half there."""
-        state, jobs = self._state(), {}
+        state, found = self._state(), dict[str, Job | None]()
         for job in state["project"]["jobs"]:
             versions = sorted(job["versions"], key=lambda one: one["number"])
             current = [(one["number"], one["isCurrent"]) for one in versions]
@@ -215,19 +209,20 @@ class Actor:
                 assert history[0] is Status.AWAITING, one
                 assert all(later in TRANSITIONS[earlier] for earlier, later in itertools.pairwise(history)), one
                 assert status_of(one) in history, one
-            believed = self.books.jobs.get(job["name"])
-            jobs[job["name"]] = JobBook(
+            believed = self.books.get(job["name"])
+            found[job["name"]] = Job(
                 description=job["description"],
                 versions=tuple(one["commandLine"] for one in versions),
                 numbers=numbers,
                 stopped=frozenset(one["number"] for one in job["instances"] if status_of(one) in ("KILLING", "KILLED")),
                 runs=max([believed.runs if believed else 0, *numbers]),
             )
-        further = [one for one in state["projects"] if one["name"].startswith(f"{self._name} further")]
-        for one in further:
-            assert [len(each["technologies"]) for each in one["technologiesByCategory"]] == [1, 1, 1], one
-            assert len(self._read(RIGHTS, {"id": one["id"]})["rights"]) == 2, one
-        return Books(jobs, frozenset(one["name"] for one in further))
+        for one in state["projects"]:
+            if one["name"].startswith(f"{self._name} further"):
+                assert [len(each["technologies"]) for each in one["technologiesByCategory"]] == [1, 1, 1], one
+                assert len(self._read(RIGHTS, {"id": one["id"]})["rights"]) == 2, one
+                found[one["name"]] = None
+        return found
 
     def _state(self) -> dict[str, Any]:
         return self._read(STATE, {"id": self.project_id})
@@ -235,19 +230,29 @@ class Actor:
     def _write(self, wish: Wish) -> tuple[str, dict[str, Any]]:
         """Send a mutation once; return what is known of it, and the answer's data if it was done."""
         operation = wish.document.split("(")[0].split()[1]
-        self._agent = f"{self._name} {len(self.journal)} {operation}"
+        self._agent = self.http.headers["User-Agent"] = f"{self._name} {len(self.journal)} {operation}"
+        file = None if wish.content is None else ("job.sh", wish.content)
         try:
-            answer = self._graphql(wish.document, wish.variables, wish.content)
-            found = answer.json() if answer.status_code == 200 else {}
+            answer = self._ask(lambda: self.send(wish.document, wish.variables, file)).json()
+        except PermissionError:
+            return REFUSED, {}
         except (httpx.HTTPError, ValueError):
             return DOUBT, {}
-        if answer.status_code not in (200, 401):
-            return DOUBT, {}
-        return (REFUSED, {}) if answer.status_code == 401 or found.get("errors") else (DONE, found["data"])
+        return (REFUSED, {}) if answer.get("errors") else (DONE, answer["data"])
 
     def _read(self, document: str, variables: dict[str, Any]) -> dict[str, Any]:
         """Send a query until it is answered with data."""
-        return self._repeat(lambda: checked(self._graphql(document, variables)).json()["data"])
+        return self._repeat(lambda: self._ask(lambda: self.send(document, variables)).json()["data"])
+
+    def _ask(self, send: Callable[[], httpx.Response]) -> httpx.Response:
+        """Log in if necessary, and send a request; an answer other than 200 is an error."""
+        if "Authorization" not in self.http.headers:
+            self.log_in()
+        answer = send()
+        if answer.status_code == 401:
+            del self.http.headers["Authorization"]
+            raise PermissionError
+        return answer.raise_for_status()
 
     def _repeat(self, ask: Callable[[], Any]) -> Any:
         deadline = time.monotonic() + self.patience
@@ -256,34 +261,10 @@ class Actor:
                 if found := ask():
                     return found
                 raise ValueError("no data")
-            except (httpx.HTTPError, ValueError, KeyError) as error:
+            except (httpx.HTTPError, PermissionError, ValueError, KeyError) as error:
                 if time.monotonic() > deadline:
                     raise LostError(repr(error)) from error
                 time.sleep(0.1)
-
-    def _graphql(self, document: str, variables: dict[str, Any], content: bytes | None = None) -> httpx.Response:
-        body = api.graphql_body(document, variables, None if content is None else ("job.sh", content))
-        return self._send("POST", "/projects/api/platform/1/graphql", **body)
-
-    def _send(self, method: str, path: str, **body: Any) -> httpx.Response:
-        """Send a request with a token, and with the name of the last mutation, which the emulator lists."""
-        if "Authorization" not in self.http.headers:
-            credentials = {"login": self.emulator.login, "password": self.emulator.password}
-            realm = {"Saagie-Realm": self.emulator.realm}
-            token = checked(self.http.post(self.emulator.url + api.LOGIN_PATH, json=credentials, headers=realm)).text
-            if token.count(".") != 1 or "<" in token:
-                raise ValueError(f"not a token: {token[:100]}")
-            self.http.headers["Authorization"] = f"Bearer {token}"
-        answer = self.http.request(method, self.emulator.url + path, headers={"User-Agent": self._agent}, **body)
-        if answer.status_code == 401:
-            del self.http.headers["Authorization"]
-        return answer
-
-
-def checked(answer: httpx.Response) -> httpx.Response:
-    if answer.status_code != 200:
-        raise ValueError(f"{answer.status_code} {answer.text[:200]}")
-    return answer
 
 
 def status_of(instance: dict[str, Any]) -> str:
@@ -315,12 +296,8 @@ def actors_in(folder: Path, seed: int) -> Iterator[list[Actor]]:
             actor.http.close()
             actor.emulator.stop()  # another one, if the test has replaced it
         emulator.stop()
-        check_log(folder)
+        assert "Traceback" not in (folder / "emulator.log").read_text()
     assert processes_in(folder) == []
-
-
-def check_log(folder: Path) -> None:
-    assert "Traceback" not in (folder / "emulator.log").read_text()
 
 
 def processes_in(folder: Path) -> list[int]:
@@ -330,3 +307,11 @@ def processes_in(folder: Path) -> list[int]:
         with suppress(OSError):
             found += [int(entry.parent.name)] if mark in entry.read_bytes() else []
     return found
+
+
+def options(description: str, amount: str, default: float) -> argparse.Namespace:
+    """Return the options of a program that is run by hand."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument(amount, type=float, default=default)
+    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
+    return parser.parse_args()

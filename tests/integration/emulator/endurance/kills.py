@@ -3,7 +3,6 @@
 By hand: ``python -m tests.integration.emulator.endurance.kills --times 100``. The suite runs a few kills only.
 """
 
-import argparse
 import random
 import tempfile
 from collections import Counter
@@ -29,11 +28,11 @@ def kill_repeatedly(folder: Path, times: int, seed: int, most: int = MOST) -> Co
         for _ in range(times):
             load_until_killed(actors, chance.randint(LEAST, most))
             tally["processes left over"] += len(acting.processes_in(folder))
-            acting.check_log(folder)
+            assert "Traceback" not in (folder / "emulator.log").read_text()
             actors[0].emulator.stop()  # it is dead: this closes its pipes
             emulator = testing.start(folder)
             for actor in actors:
-                actor.emulator = emulator
+                actor.move_to(emulator)
             assert acting.processes_in(folder) == []
             for actor in actors:
                 found = actor.instances()
@@ -75,16 +74,8 @@ def _work(actor: Actor) -> None:
         del actor.patience
 
 
-def main() -> None:
-    """Run it by hand."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--times", type=int, default=100)
-    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
-    given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        tally = kill_repeatedly(Path(folder), given.times, given.seed)
-    print(f"{given}: the books are balanced after each kill: {dict(tally)}")  # noqa: T201, it is a command
-
-
 if __name__ == "__main__":
-    main()
+    given = acting.options(__doc__, "--times", 100)
+    with tempfile.TemporaryDirectory() as folder:
+        tally = kill_repeatedly(Path(folder), int(given.times), given.seed)
+    print(f"{given}: the books are balanced after each kill: {dict(tally)}")  # noqa: T201, it is a command

@@ -3,7 +3,6 @@
 By hand: ``python -m tests.integration.emulator.endurance.soak --minutes 10``. The suite runs some seconds of it only.
 """
 
-import argparse
 import random
 import tempfile
 import threading
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from airflow_provider_saagie.emulator.faults import KINDS
-from tests.integration.emulator.endurance.actor import DOUBT, Actor, actors_in
+from tests.integration.emulator.endurance.actor import DOUBT, Actor, actors_in, options
 
 PAUSE = 0.05  # seconds between an actor's mutations
 FAULT_EVERY = 0.7  # seconds, on average
@@ -72,26 +71,18 @@ def _inject(actors: list[Actor], working: list[Future[None]], seconds: float, ch
         if time.monotonic() > deadline and struck >= LEAST_FAULTS and written >= LEAST_MUTATIONS:
             return
         what = chance.choice(sorted(KINDS))
-        options: dict[str, Any] = {
+        wish: dict[str, Any] = {
             "delay": {"seconds": chance.uniform(0.05, 2), "when": chance.choice(["before", "after"])},
             "outage": {"seconds": chance.uniform(0.05, 1.5)},
             "status": {"status": chance.choice([429, 500, 502, 503, 504])},
         }.get(what, {})
-        options |= {"times": chance.randint(1, 3), "occurrence": chance.randint(1, 5)}
-        emulator.fault(what, chance.choice(OPERATIONS), **options)
+        wish |= {"times": chance.randint(1, 3), "occurrence": chance.randint(1, 5)}
+        emulator.fault(what, chance.choice(OPERATIONS), **wish)
         time.sleep(chance.expovariate(1 / FAULT_EVERY))
 
 
-def main() -> None:
-    """Run it by hand."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--seed", type=int, default=random.randrange(1_000_000))
-    given = parser.parse_args()
+if __name__ == "__main__":
+    given = options(__doc__, "--minutes", 10)
     with tempfile.TemporaryDirectory() as folder:
         mutations, faults, memory = soak(Path(folder), given.minutes * 60, given.seed)
     print(f"{given}: the books are balanced: {dict(mutations)}, {faults}, {memory:.0f} MiB")  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()
