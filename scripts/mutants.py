@@ -217,7 +217,7 @@ def run(tree: Path, options: argparse.Namespace, tests: list[str]) -> tuple[int,
 
 
 def judge(tree: Path, options: argparse.Namespace, mutant: Mutant, tests: list[str]) -> tuple[str, str]:
-    """Say whether a mutant is killed, by which test."""
+    """Return the verdict on a mutant, and the test that decided it."""
     if not tests:
         return "survived", "no test executes it"
     file = tree / mutant.file
